@@ -1,0 +1,117 @@
+// Package dl loads vendors' libraries at run time, without cgo and without their
+// headers. A backend describes what it needs as a struct of [Func] fields; Bind
+// resolves them all in one place.
+package dl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// Func is the address of a foreign function, 0 if an optional one is missing.
+type Func uintptr
+
+// Call calls a foreign function with integer or pointer arguments (the platform's C
+// calling convention) and returns its integer result. The caller keeps whatever it
+// points to alive. Calling a missing function panics: backends check optional ones.
+func (f Func) Call(args ...uintptr) uintptr {
+	if f == 0 {
+		panic("BUG: call of a foreign function that was not resolved")
+	}
+	r, _, _ := purego.SyscallN(uintptr(f), args...)
+	return r
+}
+
+// Library is a loaded shared object.
+type Library struct {
+	handle uintptr
+	Path   string // the name that worked
+}
+
+// Open tries the names in order. The error lists each with its reason.
+func Open(names ...string) (*Library, error) {
+	var tried []error
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		h, err := open(name)
+		if err == nil && h != 0 {
+			return &Library{handle: h, Path: name}, nil
+		}
+		tried = append(tried, fmt.Errorf("%s: %w", name, err))
+	}
+	return nil, fmt.Errorf("tried %w", errors.Join(tried...))
+}
+
+// FromEnv gives the path in the environment variable, alone, or else the names.
+func FromEnv(variable string, names ...string) []string {
+	if p := os.Getenv(variable); p != "" {
+		return []string{p}
+	}
+	return names
+}
+
+// Lookup finds the first of the names, 0 if there is none.
+func (l *Library) Lookup(names ...string) Func {
+	for _, n := range names {
+		if p, err := symbol(l.handle, n); err == nil && p != 0 {
+			return Func(p)
+		}
+	}
+	return 0
+}
+
+// Bind fills the Func fields of the struct that table points to. A field's tag
+// `sym:"newest,older"` lists the exported names to try; with `optional:"true"` it may stay
+// 0. The error names every required symbol that is missing.
+func (l *Library) Bind(table any) error {
+	v := reflect.ValueOf(table).Elem()
+	var missing []string
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		names, ok := f.Tag.Lookup("sym")
+		if !ok {
+			continue
+		}
+		fn := l.Lookup(strings.Split(names, ",")...)
+		if fn == 0 && f.Tag.Get("optional") == "" {
+			missing = append(missing, names)
+		}
+		v.Field(i).SetUint(uint64(fn))
+	}
+	if missing != nil {
+		return fmt.Errorf("%s lacks %s", l.Path, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// Close unloads the library.
+func (l *Library) Close() error { return unload(l.handle) }
+
+// CString gives s with a terminating NUL; keep the slice alive during the call.
+func CString(s string) []byte { return append([]byte(s), 0) }
+
+// GoString copies the NUL-terminated bytes at a foreign address, "" for 0.
+func GoString(p uintptr) string {
+	if p == 0 {
+		return ""
+	}
+	n := 0
+	for *(*byte)(unsafe.Add(Pointer(p), n)) != 0 {
+		n++
+	}
+	return string(unsafe.Slice((*byte)(Pointer(p)), n))
+}
+
+// Pointer makes a pointer of a foreign address. It must not be an address of Go memory.
+func Pointer(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
+
+// Addr is the address of Go memory for the duration of a call; use runtime.KeepAlive after it.
+func Addr[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
