@@ -1,0 +1,69 @@
+package opencl
+
+// Values of the OpenCL API, named as in "The OpenCL Specification" without the CL_
+// prefix. The comments name its tables and functions.
+const (
+	success = 0
+
+	// clGetPlatformInfo, table "Platform Queries".
+	platformVersion = 0x0901
+	platformName    = 0x0902
+
+	// clGetDeviceIDs, table "Device Types".
+	deviceTypeCPU         = 1 << 1
+	deviceTypeGPU         = 1 << 2
+	deviceTypeAccelerator = 1 << 3
+	deviceTypeAll         = 0xFFFFFFFF
+
+	// clGetDeviceInfo, table "Device Queries".
+	deviceType               = 0x1000
+	deviceMaxComputeUnits    = 0x1002
+	deviceMaxWorkGroupSize   = 0x1004
+	deviceMaxWorkItemSizes   = 0x1005
+	deviceMaxMemAllocSize    = 0x1010
+	deviceGlobalMemSize      = 0x101F
+	deviceAvailable          = 0x1027
+	deviceCompilerAvailable  = 0x1028
+	deviceName               = 0x102B
+	deviceVendor             = 0x102C
+	driverVersion            = 0x102D
+	deviceVersion            = 0x102F
+	deviceExtensions         = 0x1030
+	deviceHostUnifiedMemory  = 0x1035 // deprecated by 2.0, still answered
+	deviceOpenCLCVersion     = 0x103D
+	deviceSVMCapabilities    = 0x1053
+	deviceUUID               = 0x106A // cl_khr_device_uuid
+	devicePCIBusInfo         = 0x410F // cl_khr_pci_bus_info
+	deviceComputeMajorNV     = 0x4000 // cl_nv_device_attribute_query
+	deviceComputeMinorNV     = 0x4001
+	svmFineGrainBuffer       = 1 << 1
+	svmAtomics               = 1 << 3
+	uuidSize                 = 16
+	extensionUUID            = "cl_khr_device_uuid"
+	extensionPCI             = "cl_khr_pci_bus_info"
+	extensionNVAttributes    = "cl_nv_device_attribute_query"
+	versionPrefix            = "OpenCL "
+	versionPrefixC           = "OpenCL C "
+	preferredHostArrangement = 4096
+
+	// clCreateBuffer, clSVMAlloc: tables "Memory Flags" and "SVM Memory Flags".
+	memReadWrite          = 1 << 0
+	memUseHostPtr         = 1 << 3
+	memSVMFineGrainBuffer = 1 << 10
+	memSVMAtomics         = 1 << 11
+
+	// clGetProgramInfo, clGetProgramBuildInfo.
+	programKernelNames = 0x1168
+	programBuildLog    = 0x1183
+
+	// clGetKernelInfo, clGetKernelWorkGroupInfo.
+	kernelNumArgs       = 0x1191
+	kernelWorkGroupSize = 0x11B0
+
+	// clGetEventInfo: 0 is CL_COMPLETE, more is under way, less is an error code.
+	eventCommandExecutionStatus = 0x11D3
+	complete                    = 0
+
+	blocking    = 1
+	nonBlocking = 0
+)

@@ -1,0 +1,57 @@
+package opencl
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+// device is an open device: a context of its own. OpenCL counts references, so closing
+// while something made from it is still there only defers the end.
+type device struct {
+	*library
+	candidate
+	context uintptr // cl_context
+	closed  atomic.Bool
+	lost    atomic.Pointer[hal.Error] // the first abnormal end of a kernel
+}
+
+func newDevice(l *library, c candidate) (*device, error) {
+	d := &device{library: l, candidate: c}
+	var code int32
+	// "Contexts": clCreateContext(properties, devices, callback). Without properties the
+	// platform is the device's.
+	d.context = create(l.CreateContext, 0, 1, uintptr(unsafe.Pointer(&c.handle)), 0, 0, uintptr(unsafe.Pointer(&code)))
+	if code != success || d.context == 0 {
+		return nil, d.fail("clCreateContext", code)
+	}
+	return d, nil
+}
+
+// Info gives what was found when the device was opened.
+func (d *device) Info() hal.Info { return d.info }
+
+func (d *device) fail(op string, code int32) error { return fail(op, d.info.URI, "", code) }
+
+// usable is the error of every operation on a device that is lost or closed.
+func (d *device) usable() error {
+	if e := d.lost.Load(); e != nil {
+		return e
+	}
+	if d.closed.Load() {
+		return &hal.Error{Op: "use", Backend: backendName, Device: d.info.URI, Err: hal.ErrClosed}
+	}
+	return nil
+}
+
+// Close releases the context.
+func (d *device) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	if code := call(d.ReleaseContext, d.context); code != success {
+		return d.fail("clReleaseContext", code)
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package opencl
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+)
+
+// buildOptions: the dialect, with the floating point that it prescribes.
+const buildOptions = "-cl-std=CL1.2"
+
+// module is a built program.
+type module struct {
+	device  *device
+	program uintptr // cl_program
+
+	mu      sync.Mutex
+	kernels map[string]*kernel
+	names   []string
+	closed  bool
+}
+
+// Compile builds the source. The build itself cannot be interrupted: when the context
+// ends first it is finished, and thrown away, in the background.
+func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
+	if err := d.usable(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	type result struct {
+		module *module
+		err    error
+	}
+	built := make(chan result, 1)
+	go func() {
+		m, err := d.build(src)
+		built <- result{m, err}
+	}()
+	select {
+	case r := <-built:
+		if r.err != nil {
+			return nil, r.err
+		}
+		return r.module, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-built; r.module != nil {
+				r.module.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+func (d *device) build(src hal.Source) (*module, error) {
+	var code int32
+	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(buildOptions)
+	list := &source[0] // the list of strings, on the heap for the call and so keeping source
+	program := create(d.CreateProgramWithSource, d.context, 1, uintptr(unsafe.Pointer(&list)),
+		uintptr(unsafe.Pointer(&length)), uintptr(unsafe.Pointer(&code)))
+	if code != success || program == 0 {
+		return nil, d.fail("clCreateProgramWithSource", code)
+	}
+	code = call(d.BuildProgram, program, 1, uintptr(unsafe.Pointer(&d.handle)), uintptr(unsafe.Pointer(&options[0])), 0, 0)
+	if code != success {
+		defer call(d.ReleaseProgram, program)
+		if code == buildProgramFailure || code == compileProgramFailure {
+			log := text(query(d.GetProgramBuildInfo, program, d.handle, programBuildLog))
+			return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: diagnostics(log)}
+		}
+		return nil, d.fail("clBuildProgram", code)
+	}
+	m := &module{device: d, program: program, kernels: map[string]*kernel{}}
+	m.names = strings.FieldsFunc(text(query(d.GetProgramInfo, program, 0, programKernelNames)), func(r rune) bool { return r == ';' })
+	slices.Sort(m.names)
+	return m, nil
+}
+
+// Kernel finds an entry point.
+func (m *module) Kernel(name string) (hal.DriverKernel, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.device
+	if m.closed {
+		return nil, &hal.Error{Op: "find kernel", Backend: backendName, Device: d.info.URI, Kernel: name, Err: hal.ErrClosed}
+	}
+	if k, ok := m.kernels[name]; ok {
+		return k, nil
+	}
+	if !slices.Contains(m.names, name) {
+		there := "the module has no kernels"
+		if len(m.names) > 0 {
+			there = "the module has " + strings.Join(m.names, ", ")
+		}
+		return nil, &hal.Error{Op: "find kernel", Backend: backendName, Device: d.info.URI, Kernel: name,
+			Err: fmt.Errorf("%w: no kernel of that name, %s", hal.ErrInvalid, there)}
+	}
+	k := &kernel{module: m, name: name}
+	first, err := k.create()
+	if err != nil {
+		return nil, err
+	}
+	k.idle = append(k.idle, first)
+	k.args = int(number(query(d.GetKernelInfo, first.handle, 0, kernelNumArgs)))
+	k.maxGroup = int(number(query(d.GetKernelWorkGroupInfo, first.handle, d.handle, kernelWorkGroupSize)))
+	m.kernels[name] = k
+	return k, nil
+}
+
+// Close releases the program. Launches that were accepted still run.
+func (m *module) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil
+	}
+	m.closed = true
+	for _, k := range m.kernels {
+		k.close()
+	}
+	if code := call(m.device.ReleaseProgram, m.program); code != success {
+		return m.device.fail("clReleaseProgram", code)
+	}
+	return nil
+}
+
+// kernel is an entry point. Arguments are state of a cl_kernel and enqueueing may block,
+// so each launch under way has an instance of its own.
+type kernel struct {
+	module   *module
+	name     string
+	args     int
+	maxGroup int
+
+	mu     sync.Mutex
+	idle   []*instance
+	closed bool
+}
+
+// instance is a cl_kernel with its arguments.
+type instance struct {
+	kernel *kernel
+	handle uintptr // cl_kernel
+	object uintptr // where clSetKernelArg reads a cl_mem
+}
+
+// MaxGroup is CL_KERNEL_WORK_GROUP_SIZE.
+func (k *kernel) MaxGroup() int { return k.maxGroup }
+
+func (k *kernel) fail(op string, code int32) *hal.Error {
+	return fail(op, k.module.device.info.URI, k.name, code)
+}
+
+func (k *kernel) create() (*instance, error) {
+	var code int32
+	name := dl.CString(k.name)
+	h := create(k.module.device.CreateKernel, k.module.program, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&code)))
+	if code != success || h == 0 {
+		return nil, k.fail("clCreateKernel", code)
+	}
+	return &instance{kernel: k, handle: h}, nil
+}
+
+// take gives an instance that no other launch uses.
+func (k *kernel) take() (*instance, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil, &hal.Error{Op: "launch", Backend: backendName, Device: k.module.device.info.URI, Kernel: k.name,
+			Err: fmt.Errorf("%w: its module", hal.ErrClosed)}
+	}
+	if n := len(k.idle); n > 0 {
+		i := k.idle[n-1]
+		k.idle = k.idle[:n-1]
+		return i, nil
+	}
+	return k.create()
+}
+
+// give returns it.
+func (k *kernel) give(i *instance) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		call(k.module.device.ReleaseKernel, i.handle)
+		return
+	}
+	k.idle = append(k.idle, i)
+}
+
+func (k *kernel) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	for _, i := range k.idle {
+		call(k.module.device.ReleaseKernel, i.handle)
+	}
+	k.idle = nil
+}
+
+// bind sets one argument. "Setting Kernel Arguments".
+func (i *instance) bind(index int, arg hal.DriverArg) error {
+	d := i.kernel.module.device
+	if arg.Buffer == nil {
+		if len(arg.Value) == 0 {
+			return i.kernel.invalid("argument %d is empty", index)
+		}
+		if code := call(d.SetKernelArg, i.handle, uintptr(index), uintptr(len(arg.Value)), uintptr(unsafe.Pointer(&arg.Value[0]))); code != success {
+			return i.kernel.argument("clSetKernelArg", index, len(arg.Value), code)
+		}
+		return nil
+	}
+	b := arg.Buffer.(*buffer) // checked by Launch
+	if b.object == 0 {
+		if code := call(d.SetKernelArgSVMPointer, i.handle, uintptr(index), uintptr(b.host)); code != success {
+			return i.kernel.argument("clSetKernelArgSVMPointer", index, 8, code)
+		}
+		return nil
+	}
+	i.object = b.object
+	if code := call(d.SetKernelArg, i.handle, uintptr(index), unsafe.Sizeof(i.object), uintptr(unsafe.Pointer(&i.object))); code != success {
+		return i.kernel.argument("clSetKernelArg", index, 8, code)
+	}
+	return nil
+}
+
+func (k *kernel) invalid(format string, args ...any) error {
+	return &hal.Error{Op: "launch", Backend: backendName, Device: k.module.device.info.URI, Kernel: k.name,
+		Err: fmt.Errorf("%w: "+format, append([]any{hal.ErrInvalid}, args...)...)}
+}
+
+func (k *kernel) argument(op string, index, size int, code int32) error {
+	e := k.fail(op, code)
+	e.Op = fmt.Sprintf("%s of argument %d with %d bytes", op, index, size)
+	return e
+}
