@@ -1,8 +1,8 @@
 // Package cformat renders C's printf formats on the host, for arguments that a kernel sent.
 //
 // A device sends the format's bytes and a list of typed arguments (DecodeArgs reads their wire form); Append renders them as glibc's
-// printf does in the C locale, byte for byte (but see below for its one defect). Both inputs are untrusted: whatever they hold, the two functions return a result or an
-// error, never write outside the buffers that they were given, and use a bounded amount of memory.
+// printf does in the C locale, byte for byte but for one defect named below. Both inputs are untrusted: whatever they hold, the two
+// functions return a result or an error, never write outside the buffers that they were given, and use a bounded amount of memory.
 //
 // # What is rendered
 //
