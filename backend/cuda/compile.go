@@ -1,0 +1,240 @@
+package cuda
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/cache"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+)
+
+// options are given to every compilation. No fast mathematics: results shall be those of
+// the other devices. No warnings: much of a source is a prelude of functions that
+// this kernel does not use, and there is nobody to show them to when compiling succeeds.
+// Errors arrive all the same.
+var options = []string{
+	"--std=c++17",
+	"--device-as-default-execution-space",
+	"--generate-line-info",
+	"--disable-warnings",
+}
+
+// format is part of every cache key: raise it when the meaning of an entry changes.
+const format = "1"
+
+// compiling is held by the one compilation that may run: NVRTC does not promise to be
+// safe for concurrent use in all of its versions.
+var compiling = make(chan struct{}, 1)
+
+// version is that of NVRTC, "13.0".
+func (c *compiler) version() string { return fmt.Sprintf("%d.%d", c.major, c.minor) }
+
+// target is the architecture to ask NVRTC for on a device of compute capability cc: the
+// device's own, for which there will be machine code, or else the nearest older one,
+// whose PTX the driver translates.
+func (c *compiler) target(cc int) (arch string, machine bool, err error) {
+	if slices.Contains(c.archs, int32(cc)) {
+		return fmt.Sprintf("sm_%d", cc), true, nil
+	}
+	best := int32(0)
+	for _, a := range c.archs {
+		if a <= int32(cc) {
+			best = max(best, a)
+		}
+	}
+	if best == 0 {
+		return "", false, fmt.Errorf("NVRTC %s (%s) compiles for sm_%d and newer, not for sm_%d: install an older NVRTC, or name it in DIALTONE_NVRTC: %w",
+			c.version(), c.path, slices.Min(c.archs), cc, hal.ErrUnavailable)
+	}
+	return fmt.Sprintf("compute_%d", best), false, nil
+}
+
+// build compiles without looking at the cache. The image is a cubin or, ending in a
+// NUL, PTX. Section "Compilation" of the NVRTC manual.
+func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int) (image []byte, err error) {
+	arch, machine, err := c.target(cc)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case compiling <- struct{}{}:
+		defer func() { <-compiling }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	text, file := dl.CString(src.Text), dl.CString(src.Name)
+	program := new(uintptr)
+	r := code(c.CreateProgram.Call(addr(program), addr(&text[0]), addr(&file[0]), 0, 0, 0))
+	runtime.KeepAlive(text)
+	runtime.KeepAlive(file)
+	if r != success {
+		return nil, c.fail("nvrtcCreateProgram", r, nil)
+	}
+	defer c.DestroyProgram.Call(addr(program))
+
+	var opts [][]byte
+	for _, o := range append([]string{"--gpu-architecture=" + arch}, options...) {
+		opts = append(opts, dl.CString(o))
+	}
+	argv := make([]uintptr, len(opts))
+	for i, o := range opts {
+		argv[i] = addr(&o[0])
+	}
+	r = code(c.CompileProgram.Call(*program, uintptr(len(argv)), addr(&argv[0])))
+	runtime.KeepAlive(opts)
+	if r != success {
+		log, _ := c.output(c.GetProgramLogSize, c.GetProgramLog, *program)
+		if text := tidy(string(log)); text != "" && r == nvrtcCompilation {
+			return nil, &hal.CompileError{Device: uri, Source: src.Name, Log: text}
+		}
+		return nil, c.fail("nvrtcCompileProgram", r, errors.New(cmp.Or(tidy(string(log)), "no log")))
+	}
+	if machine {
+		image, err = c.output(c.GetCUBINSize, c.GetCUBIN, *program)
+	} else {
+		image, err = c.output(c.GetPTXSize, c.GetPTX, *program)
+	}
+	if err == nil && len(image) == 0 {
+		err = fmt.Errorf("NVRTC %s: no code for %s came of %s", c.version(), arch, src.Name)
+	}
+	return image, err
+}
+
+// nvrtcCompilation is NVRTC_ERROR_COMPILATION: the source is at fault.
+const nvrtcCompilation result = 6
+
+// output fetches one result of a compilation: a pair of functions of NVRTC gives size and bytes.
+func (c *compiler) output(size, get dl.Func, program uintptr) ([]byte, error) {
+	n := new(uintptr)
+	if r := code(size.Call(program, addr(n))); r != success {
+		return nil, c.fail("size of NVRTC's output", r, nil)
+	}
+	if *n == 0 {
+		return nil, nil
+	}
+	b := make([]byte, *n)
+	if r := code(get.Call(program, addr(&b[0]))); r != success {
+		return nil, c.fail("NVRTC's output", r, nil)
+	}
+	return b, nil
+}
+
+// chatter are the lines of a log that say nothing about the source.
+var chatter = regexp.MustCompile(`^(\d+ (catastrophic )?errors? detected in the compilation of .*|Compilation terminated\.|ptxas fatal *: Ptx assembly aborted due to errors|)$`)
+
+// tidy leaves of a log what the compiler says about the source.
+func tidy(log string) string {
+	var lines []string
+	for line := range strings.Lines(strings.TrimRight(log, "\x00")) {
+		if line = strings.TrimRight(line, "\r\n "); !chatter.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// entry is the name of a compiled source in the cache, without the version of the
+// compiler. That follows it, so that a machine without NVRTC finds what another or an
+// earlier NVRTC compiled.
+func entry(src hal.Source, cc int) string {
+	return "cuda-" + cache.Key(append([]string{format, fmt.Sprint(cc), src.Name, src.Text}, options...)...) + "-nvrtc"
+}
+
+// fetch gives the code for a source, from the cache unless fresh is set. key names the
+// entry it came from, "" if it was compiled now.
+func fetch(ctx context.Context, uri string, src hal.Source, cc int, fresh bool) (image []byte, key string, err error) {
+	c, missing := loadedCompiler()
+	if !fresh {
+		if image, key := cached(entry(src, cc), c); image != nil {
+			return image, key, nil
+		}
+	}
+	if missing != nil {
+		return nil, "", fmt.Errorf("%s: compile %s: %w", uri, src.Name, missing)
+	}
+	image, err = c.build(ctx, uri, src, cc)
+	if err != nil {
+		return nil, "", err
+	}
+	// An entry begins with the sum of the rest: a driver need not survive a damaged image.
+	sum := sha256.Sum256(image)
+	_ = cache.Put(entry(src, cc)+c.version(), append(sum[:], image...)) // compiling again is all that is lost
+	return image, "", nil
+}
+
+// cached reads an entry made by that NVRTC or, without one, the newest there is.
+func cached(entry string, c *compiler) (image []byte, key string) {
+	var keys []string
+	if c != nil {
+		keys = []string{entry + c.version()}
+	} else if dir, err := cache.Dir(); err == nil {
+		for _, path := range glob(filepath.Join(dir, entry+"*")) {
+			keys = append(keys, filepath.Base(path))
+		}
+	}
+	for _, key := range keys {
+		data, ok := cache.Get(key)
+		if !ok {
+			continue
+		}
+		if len(data) > sha256.Size && sha256.Sum256(data[sha256.Size:]) == [sha256.Size]byte(data[:sha256.Size]) {
+			return data[sha256.Size:], key
+		}
+		discard(key)
+	}
+	return nil, ""
+}
+
+// discard removes an entry that is of no use.
+func discard(key string) {
+	if path, ok := cache.Path(key); ok {
+		_ = os.Remove(path)
+	}
+}
+
+// ptxEntry finds the kernels in PTX.
+var ptxEntry = regexp.MustCompile(`\.entry\s+([A-Za-z_$%][\w$]*)`)
+
+// kernelSymbol is the bit of a cubin's symbol that marks an entry point.
+const kernelSymbol = 0x10
+
+// entryPoints lists the kernels of an image, sorted; nothing if it cannot be read.
+func entryPoints(image []byte) []string {
+	var names []string
+	if !bytes.HasPrefix(image, []byte(elf.ELFMAG)) {
+		for _, m := range ptxEntry.FindAllSubmatch(image, -1) {
+			names = append(names, string(m[1]))
+		}
+	} else if len(image) > 24 {
+		// A cubin's e_version is the toolkit's, which package elf rejects.
+		image = slices.Clone(image)
+		copy(image[20:24], []byte{byte(elf.EV_CURRENT), 0, 0, 0})
+		f, err := elf.NewFile(bytes.NewReader(image))
+		if err != nil {
+			return nil
+		}
+		symbols, _ := f.Symbols()
+		for _, s := range symbols {
+			if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Other&kernelSymbol != 0 && s.Section != elf.SHN_UNDEF {
+				names = append(names, s.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

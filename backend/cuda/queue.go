@@ -1,0 +1,521 @@
+package cuda
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+)
+
+const (
+	// backlogMax is how many operations may wait in a stream. At about 1024 the driver
+	// would block in the call until one has ended.
+	backlogMax = 512
+	// halfSize is half of a queue's bounce buffer: while the device copies one half, the host copies the other.
+	halfSize = 512 << 10
+	// argBytes and argCount limit a launch; 4096 bytes of parameters is CUDA's own limit before 12.1.
+	argBytes    = 4096
+	argCount    = 256
+	pointerSize = 8
+	argAlign    = 16
+	// suspectsMax is how many kernels a queue remembers for the text of a fault.
+	suspectsMax = 8
+)
+
+// queue is a stream with the pinned memory that its transfers and launches go through.
+type queue struct {
+	context *primary
+	limits  limits
+	closed  atomic.Bool
+	stream  uintptr // CUstream
+	memory  uintptr // two halves, then argument values, then pointers to them
+
+	// issued counts what was given to the stream, after it was given; finished is the issue count
+	// at some moment when the stream was then found empty.
+	issued, finished atomic.Uint64
+
+	mu      sync.Mutex // orders launches and transfers as they are given to the stream
+	call    [11]uintptr
+	backlog int // operations since the stream was last found empty
+
+	transfer sync.Mutex // held over a whole Read or Write, which use the halves
+	halves   [2]half
+
+	suspects struct {
+		sync.Mutex
+		kernels [suspectsMax]*kernel
+		n       int
+	}
+}
+
+// half of the bounce buffer and the event that follows its last transfer.
+type half struct {
+	memory []byte
+	event  uintptr // CUevent
+	used   bool    // the event was recorded
+}
+
+// NewQueue makes a stream that is not ordered with any other: cuStreamCreate, page
+// "Stream Management"; cuEventCreate, page "Event Management".
+func (d *device) NewQueue() (hal.DriverQueue, error) {
+	if err := d.usable(); err != nil {
+		return nil, err
+	}
+	collect()
+	c := d.context
+	q := &queue{context: c, limits: d.limits}
+	op := ""
+	r := c.with(func() result {
+		op = "cuMemHostAlloc"
+		var r result
+		if q.memory, _, r = c.api.hostAlloc(2*halfSize + argBytes + argAlign*argCount + argCount*pointerSize); r != success {
+			return r
+		}
+		op = "cuEventCreate"
+		for i := range q.halves {
+			if r := code(c.api.EventCreate.Call(addr(&q.halves[i].event), eventDisableTiming)); r != success {
+				return r
+			}
+		}
+		op = "cuStreamCreate"
+		return code(c.api.StreamCreate.Call(addr(&q.stream), streamNonBlocking))
+	})
+	c.ref()
+	c.mu.Lock()
+	c.queues = append(c.queues, q)
+	c.mu.Unlock()
+	if r != success {
+		err := c.fail(op, r, nil)
+		_ = q.Close()
+		return nil, err
+	}
+	for i := range q.halves {
+		q.halves[i].memory = unsafe.Slice((*byte)(dl.Pointer(q.memory+uintptr(i)*halfSize)), halfSize)
+	}
+	return q, nil
+}
+
+// Close releases the stream and its memory when its work has ended; it waits for nothing.
+func (q *queue) Close() error {
+	if q.closed.Swap(true) {
+		return nil
+	}
+	c := q.context
+	release{
+		context:    c,
+		everywhere: true, // of the pinned memory
+		do: func() result {
+			if q.stream != 0 {
+				c.api.StreamDestroy.Call(q.stream)
+			}
+			for _, h := range q.halves {
+				if h.event != 0 {
+					c.api.EventDestroy.Call(h.event)
+				}
+			}
+			if q.memory == 0 {
+				return success
+			}
+			return code(c.api.MemFreeHost.Call(q.memory))
+		},
+		done: func() {
+			c.mu.Lock()
+			c.queues = slices.DeleteFunc(c.queues, func(o *queue) bool { return o == q })
+			c.mu.Unlock()
+		},
+	}.add()
+	collect()
+	return c.unref()
+}
+
+// usable is why the queue is not, or nil.
+func (q *queue) usable() error {
+	if q.closed.Load() {
+		return fmt.Errorf("%s: queue: %w", q.context.uri, hal.ErrClosed)
+	}
+	return q.context.usable()
+}
+
+// Launch enqueues a kernel: cuLaunchKernel, page "Execution Control". The driver copies
+// the arguments before it returns. Nothing is allocated.
+func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.DriverArg) error {
+	k, ok := dk.(*kernel)
+	if !ok || k.module.context != q.context {
+		return fmt.Errorf("%s: launch of a kernel of another device: %w", q.context.uri, hal.ErrInvalid)
+	}
+	if k.module.closed.Load() {
+		return fmt.Errorf("%s: kernel %s: %w", q.context.uri, k.name, hal.ErrClosed)
+	}
+	for i := range 3 {
+		if grid[i] > q.limits.grid[i] || group[i] > q.limits.group[i] || grid[i] < 1 || group[i] < 1 {
+			return fmt.Errorf("%s: kernel %s: grid %v of groups %v, at most %v of %v: %w",
+				q.context.uri, k.name, grid, group, q.limits.grid, q.limits.group, hal.ErrInvalid)
+		}
+	}
+	if err := k.check(args); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return err
+	}
+	if err := q.marshal(k, args); err != nil {
+		return err
+	}
+	q.suspect(k)
+	q.call = [11]uintptr{
+		k.function,
+		uintptr(grid[0]), uintptr(grid[1]), uintptr(grid[2]),
+		uintptr(group[0]), uintptr(group[1]), uintptr(group[2]),
+		0, q.stream, q.memory + 2*halfSize + argBytes + argAlign*argCount, 0,
+	}
+	c := q.context
+	gate.RLock()
+	runtime.LockOSThread()
+	r := code(c.api.CtxSetCurrent.Call(c.handle))
+	if r == success {
+		r = code(c.api.LaunchKernel.Call(q.call[:]...))
+	}
+	runtime.UnlockOSThread()
+	if r == success {
+		q.issued.Add(1)
+		q.backlog++
+	}
+	gate.RUnlock()
+	if r == success {
+		return nil
+	}
+	err := c.fail("cuLaunchKernel", r, q)
+	if e, ok := err.(*hal.Error); ok && e.Kernel == "" {
+		e.Kernel = k.name
+	}
+	return err
+}
+
+// marshal lays the arguments out in the queue's pinned memory: values, each aligned, and
+// behind them the pointers to them that cuLaunchKernel wants. Not Go memory, because it contains
+// addresses that the garbage collector does not know of.
+func (q *queue) marshal(k *kernel, args []hal.DriverArg) error {
+	if len(args) > argCount {
+		return fmt.Errorf("%s: kernel %s: %d arguments, at most %d: %w", q.context.uri, k.name, len(args), argCount, hal.ErrInvalid)
+	}
+	base := q.memory + 2*halfSize
+	values := unsafe.Slice((*byte)(dl.Pointer(base)), argBytes+argAlign*argCount)
+	pointers := unsafe.Slice((*uint64)(dl.Pointer(base+uintptr(len(values)))), argCount)
+	at, total := 0, 0
+	for i, a := range args {
+		n := len(a.Value)
+		if a.Buffer != nil {
+			n = pointerSize
+		}
+		if total += n; total > argBytes {
+			return fmt.Errorf("%s: kernel %s: more than %d bytes of arguments: %w", q.context.uri, k.name, argBytes, hal.ErrInvalid)
+		}
+		pointers[i] = uint64(base) + uint64(at)
+		if a.Buffer != nil {
+			b, ok := a.Buffer.(*buffer)
+			if !ok || b.context != q.context {
+				return fmt.Errorf("%s: kernel %s: argument %d is a buffer of another device: %w", q.context.uri, k.name, i, hal.ErrInvalid)
+			}
+			if b.freed.Load() {
+				return fmt.Errorf("%s: kernel %s: argument %d: %w", q.context.uri, k.name, i, hal.ErrClosed)
+			}
+			binary.LittleEndian.PutUint64(values[at:], uint64(b.device))
+		} else {
+			copy(values[at:], a.Value)
+		}
+		at += (n + argAlign - 1) &^ (argAlign - 1)
+	}
+	// A driver that cannot tell how many parameters there are follows as many pointers as the
+	// kernel has parameters: those that were not given read zeros, or what was there, but no stray address.
+	for i := len(args); i < argCount && !k.knowParams; i++ {
+		pointers[i] = uint64(base)
+	}
+	return nil
+}
+
+// room waits until another operation fits into the stream without the driver blocking.
+// It holds nothing that Done needs.
+func (q *queue) room() error {
+	if err := q.usable(); err != nil {
+		return err
+	}
+	if q.backlog < backlogMax {
+		return nil
+	}
+	err := q.poll(func() (bool, error) { return q.Done() })
+	q.backlog = 0
+	return err
+}
+
+// poll asks until the answer is yes or an error: at first as fast as the driver answers,
+// then with pauses.
+func (q *queue) poll(ready func() (bool, error)) error {
+	pause := 20 * time.Microsecond
+	for i := 0; ; i++ {
+		if ok, err := ready(); ok || err != nil {
+			return err
+		}
+		if i < 100 {
+			runtime.Gosched()
+			continue
+		}
+		time.Sleep(pause)
+		pause = min(pause*5/4, 500*time.Microsecond)
+	}
+}
+
+// suspect remembers a kernel for the text of a fault.
+func (q *queue) suspect(k *kernel) {
+	s := &q.suspects
+	s.Lock()
+	defer s.Unlock()
+	if !q.pending() {
+		s.n = 0
+	}
+	if slices.Contains(s.kernels[:s.n], k) {
+		return
+	}
+	if s.n == suspectsMax {
+		copy(s.kernels[:], s.kernels[1:])
+		s.n--
+	}
+	s.kernels[s.n] = k
+	s.n++
+}
+
+// inFlight lists the kernels launched since the queue was last found empty.
+func (q *queue) inFlight() []*kernel {
+	q.suspects.Lock()
+	defer q.suspects.Unlock()
+	return slices.Clone(q.suspects.kernels[:q.suspects.n])
+}
+
+// pending reports whether something was issued that was not yet seen to end.
+func (q *queue) pending() bool { return q.issued.Load() != q.finished.Load() }
+
+// Done asks the stream: cuStreamQuery, page "Stream Management". It allocates nothing
+// while the answer is yes or no.
+func (q *queue) Done() (bool, error) {
+	if err := q.usable(); err != nil {
+		return true, err
+	}
+	switch r := q.query(); r {
+	case success:
+		if q.context.waiting.Load() > 0 {
+			collect()
+		}
+		return true, nil
+	case notReady:
+		return false, nil
+	default:
+		return true, q.context.fail("cuStreamQuery", r, q)
+	}
+}
+
+// query asks the stream and remembers a yes.
+func (q *queue) query() result {
+	issued := q.issued.Load()
+	if issued == q.finished.Load() {
+		return success
+	}
+	c := q.context
+	runtime.LockOSThread()
+	r := code(c.api.CtxSetCurrent.Call(c.handle))
+	if r == success {
+		r = code(c.api.StreamQuery.Call(q.stream))
+	}
+	runtime.UnlockOSThread()
+	if r == success {
+		q.finished.Store(issued)
+	}
+	return r
+}
+
+// idle reports whether all has ended; a fault counts as the end and is remembered.
+func (q *queue) idle() bool {
+	switch r := q.query(); r {
+	case success:
+		return true
+	case notReady:
+		return false
+	default:
+		_ = q.context.fail("cuStreamQuery", r, q)
+		return q.context.lost.Load() != nil
+	}
+}
+
+// Read copies from the device. From memory that the host sees, it waits for the queue and
+// copies; else the device copies to pinned memory, and the host from there to dst unless
+// dst is itself pinned.
+func (q *queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
+	b, err := q.operand(src)
+	if err != nil {
+		return err
+	}
+	q.transfer.Lock()
+	defer q.transfer.Unlock()
+	if b.host != 0 {
+		if err := q.barrier(); err != nil {
+			return err
+		}
+		copy(dst, unsafe.Slice((*byte)(dl.Pointer(b.host)), b.size)[offset:])
+		return nil
+	}
+	api := &q.context.api.driverTable
+	from := b.device + uintptr(offset)
+	if q.context.isPinned(dst) {
+		return q.direct("cuMemcpyDtoHAsync", api.MemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), from, len(dst))
+	}
+	for i := range q.halves { // a Write may still come from there
+		if err := q.await(&q.halves[i]); err != nil {
+			return err
+		}
+	}
+	for issued, read := 0, 0; read < len(dst); {
+		for issued < len(dst) && issued-read < 2*halfSize {
+			h, n := q.half(issued), min(halfSize, len(dst)-issued)
+			if err := q.copy("cuMemcpyDtoHAsync", api.MemcpyDtoHAsync, addr(&h.memory[0]), from+uintptr(issued), n, h); err != nil {
+				return err
+			}
+			issued += n
+		}
+		h := q.half(read)
+		if err := q.await(h); err != nil {
+			return err
+		}
+		read += copy(dst[read:], h.memory[:min(halfSize, len(dst)-read)])
+	}
+	return nil
+}
+
+// Write copies to the device. It returns when src may be changed, which is before the
+// copy has arrived: later operations of the queue see it.
+func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
+	b, err := q.operand(dst)
+	if err != nil {
+		return err
+	}
+	q.transfer.Lock()
+	defer q.transfer.Unlock()
+	if b.host != 0 {
+		if err := q.barrier(); err != nil {
+			return err
+		}
+		copy(unsafe.Slice((*byte)(dl.Pointer(b.host)), b.size)[offset:], src)
+		return nil
+	}
+	api := &q.context.api.driverTable
+	to := b.device + uintptr(offset)
+	if q.context.isPinned(src) {
+		return q.direct("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to, uintptr(unsafe.Pointer(&src[0])), len(src))
+	}
+	for at := 0; at < len(src); {
+		h := q.half(at)
+		if err := q.await(h); err != nil {
+			return err
+		}
+		n := copy(h.memory, src[at:])
+		if err := q.copy("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), addr(&h.memory[0]), n, h); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// operand checks a buffer of a transfer.
+func (q *queue) operand(d hal.DriverBuffer) (*buffer, error) {
+	b, ok := d.(*buffer)
+	if !ok || b.context != q.context {
+		return nil, fmt.Errorf("%s: transfer with a buffer of another device: %w", q.context.uri, hal.ErrInvalid)
+	}
+	if b.freed.Load() {
+		return nil, fmt.Errorf("%s: buffer: %w", q.context.uri, hal.ErrClosed)
+	}
+	return b, q.usable()
+}
+
+// half is the one that the transfer's byte number at goes through.
+func (q *queue) half(at int) *half { return &q.halves[at/halfSize%2] }
+
+// copy enqueues a transfer and the event that marks its end: pages "Memory Management"
+// and "Event Management". A zero size is only the event.
+func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return err
+	}
+	c := q.context
+	gate.RLock()
+	r := c.with(func() result {
+		if n > 0 {
+			if r := code(f.Call(to, from, uintptr(n), q.stream)); r != success {
+				return r
+			}
+		}
+		return code(c.api.EventRecord.Call(h.event, q.stream))
+	})
+	// Even after a failure something may be under way.
+	q.issued.Add(1)
+	q.backlog++
+	gate.RUnlock()
+	if r != success {
+		return c.fail(op, r, q)
+	}
+	h.used = true
+	return nil
+}
+
+// await polls until the half's last transfer has ended: cuEventQuery, page "Event
+// Management". Only this queue is waited for, and only what came before.
+func (q *queue) await(h *half) error {
+	if !h.used {
+		return nil
+	}
+	c := q.context
+	err := q.poll(func() (bool, error) {
+		if err := q.usable(); err != nil {
+			return true, err
+		}
+		switch r := c.with(func() result { return code(c.api.EventQuery.Call(h.event)) }); r {
+		case success:
+			return true, nil
+		case notReady:
+			return false, nil
+		default:
+			return true, c.fail("cuEventQuery", r, q)
+		}
+	})
+	h.used = err != nil
+	return err
+}
+
+// direct lets the device copy between its memory and pinned memory, and waits for it.
+func (q *queue) direct(op string, f dl.Func, to, from uintptr, n int) error {
+	h := &q.halves[0]
+	if err := q.await(h); err != nil {
+		return err
+	}
+	if err := q.copy(op, f, to, from, n, h); err != nil {
+		return err
+	}
+	return q.await(h)
+}
+
+// barrier waits for what was given to the queue before.
+func (q *queue) barrier() error {
+	if !q.pending() {
+		return nil
+	}
+	return q.direct("cuEventRecord", 0, 0, 0, 0)
+}

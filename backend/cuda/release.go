@@ -1,0 +1,89 @@
+package cuda
+
+import (
+	"slices"
+	"sync"
+)
+
+// gate is held shared while work is given to a device and exclusively while something
+// is given back. So nothing starts to run between the look that finds the
+// devices idle and the call that would wait for what runs. The exclusive side is only
+// ever tried for, and held only while nothing runs.
+var gate sync.RWMutex
+
+// release is a driver call that synchronizes and therefore waits until nothing runs.
+type release struct {
+	context    *primary
+	everywhere bool // the memory is mapped on every device of this process
+	do         func() result
+	done       func() // bookkeeping afterwards, also when the context was lost and do was left out
+}
+
+var releases struct {
+	sync.Mutex
+	list []release
+}
+
+// add queues a release.
+func (r release) add() {
+	releases.Lock()
+	releases.list = append(releases.list, r)
+	releases.Unlock()
+	r.context.waiting.Add(1)
+}
+
+// collect carries out what can be. It never waits.
+func collect() {
+	releases.Lock()
+	n := len(releases.list)
+	releases.Unlock()
+	if n == 0 {
+		return
+	}
+	if gate.TryLock() {
+		_ = carryOut()
+		gate.Unlock()
+	}
+}
+
+// carryOut makes the releases whose devices are idle and gives the contexts that are not.
+// The gate is held exclusively.
+func carryOut() (busy map[*primary]bool) {
+	busy = map[*primary]bool{}
+	contexts.Lock()
+	all := make([]*primary, 0, len(contexts.open))
+	for _, c := range contexts.open {
+		all = append(all, c)
+	}
+	contexts.Unlock()
+	for _, c := range all {
+		if c.busy() {
+			busy[c] = true
+		}
+	}
+	releases.Lock()
+	list := releases.list
+	releases.list = nil
+	releases.Unlock()
+	var rest []release
+	for _, r := range list {
+		lost := r.context.lost.Load() != nil
+		if !lost && (busy[r.context] || r.everywhere && len(busy) > 0) {
+			rest = append(rest, r)
+			continue
+		}
+		if !lost {
+			// A failure leaves the resource to the end of the context; a fault is
+			// noticed by the next operation that can report it.
+			r.context.with(r.do)
+		}
+		r.context.waiting.Add(-1)
+		if r.done != nil {
+			r.done()
+		}
+	}
+	releases.Lock()
+	releases.list = slices.Concat(rest, releases.list)
+	releases.Unlock()
+	return busy
+}
