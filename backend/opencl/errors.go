@@ -1,24 +1,12 @@
 package opencl
 
-import (
-	"github.com/dialtone-gpu/dialtone/hal"
-)
+import "github.com/dialtone-gpu/dialtone/hal"
 
-// codes that decisions depend on.
+// Codes that decisions depend on; names has all of them.
 const (
-	deviceNotFound         = -1
-	buildProgramFailure    = -11
-	compileProgramFailure  = -15
-	invalidValue           = -30
-	invalidBinary          = -42
-	platformNotFoundKHR    = -1001
-	illegalAccessNV        = -9999
-	memAllocationFailure   = -4
-	outOfResources         = -5
-	outOfHostMemory        = -6
-	invalidBufferSize      = -61
-	deviceNotAvailable     = -2
-	execStatusErrorForWait = -14
+	buildProgramFailure   = -11
+	compileProgramFailure = -15
+	platformNotFoundKHR   = -1001
 )
 
 // names of the error codes: "The OpenCL Specification", appendix "Error Codes", and

@@ -13,11 +13,10 @@ import (
 
 // limits are facts that only this backend needs.
 type limits struct {
-	itemSizes   [3]uintptr // work-items per dimension of a group
-	maxAlloc    uint64     // bytes of one buffer
-	svm         uint64     // CL_DEVICE_SVM_CAPABILITIES
-	sharesHost  bool       // host memory is used in place
-	unifiedHint bool
+	itemSizes  [3]uintptr // work-items per dimension of a group
+	maxAlloc   uint64     // bytes of one buffer
+	svm        uint64     // CL_DEVICE_SVM_CAPABILITIES, 0 before OpenCL 2.0
+	sharesHost bool       // host memory is used in place
 }
 
 // fineGrained reports memory that host and device may use at the same time.
@@ -133,7 +132,7 @@ func arch(name, version string) string {
 
 // formatUUID renders CL_DEVICE_UUID_KHR, "" if it is not one.
 func formatUUID(b []byte) string {
-	if len(b) != uuidSize || bytes.Count(b, []byte{0}) == len(b) {
+	if len(b) != 16 || bytes.Count(b, []byte{0}) == len(b) {
 		return ""
 	}
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])

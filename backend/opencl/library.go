@@ -111,6 +111,14 @@ func remedy() string {
 //go:uintptrescapes
 func call(f dl.Func, args ...uintptr) int32 { return int32(f.Call(args...)) }
 
+// frame is the argument list of a hot call, part of an object on the heap: a list made for
+// the call would be an allocation. What the arguments point to is on the heap too and
+// outlives the call by being part of the same operation.
+type frame [9]uintptr
+
+// call calls a function that returns a cl_int with the first n arguments.
+func (a *frame) call(f dl.Func, n int) int32 { return int32(f.Call(a[:n]...)) }
+
 // create calls a function that returns a handle.
 //
 //go:uintptrescapes

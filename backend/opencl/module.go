@@ -3,6 +3,7 @@ package opencl
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -74,7 +75,7 @@ func (d *device) build(src hal.Source) (*module, error) {
 		defer call(d.ReleaseProgram, program)
 		if code == buildProgramFailure || code == compileProgramFailure {
 			log := text(query(d.GetProgramBuildInfo, program, d.handle, programBuildLog))
-			return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: diagnostics(log)}
+			return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: diagnostics(log, src.Text)}
 		}
 		return nil, d.fail("clBuildProgram", code)
 	}
@@ -95,7 +96,11 @@ func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 	if k, ok := m.kernels[name]; ok {
 		return k, nil
 	}
-	if !slices.Contains(m.names, name) {
+	exported := name
+	if renamed := "_cl_" + name; !slices.Contains(m.names, name) && slices.Contains(m.names, renamed) {
+		exported = renamed // PoCL's headers do this to whatever is called like a built-in function
+	}
+	if !slices.Contains(m.names, exported) {
 		there := "the module has no kernels"
 		if len(m.names) > 0 {
 			there = "the module has " + strings.Join(m.names, ", ")
@@ -103,7 +108,7 @@ func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 		return nil, &hal.Error{Op: "find kernel", Backend: backendName, Device: d.info.URI, Kernel: name,
 			Err: fmt.Errorf("%w: no kernel of that name, %s", hal.ErrInvalid, there)}
 	}
-	k := &kernel{module: m, name: name}
+	k := &kernel{module: m, name: name, exported: exported}
 	first, err := k.create()
 	if err != nil {
 		return nil, err
@@ -136,7 +141,8 @@ func (m *module) Close() error {
 // so each launch under way has an instance of its own.
 type kernel struct {
 	module   *module
-	name     string
+	name     string // as the source has it
+	exported string // as the driver has it
 	args     int
 	maxGroup int
 
@@ -150,6 +156,7 @@ type instance struct {
 	kernel *kernel
 	handle uintptr // cl_kernel
 	object uintptr // where clSetKernelArg reads a cl_mem
+	frame  frame   // of the launch that has the instance
 }
 
 // MaxGroup is CL_KERNEL_WORK_GROUP_SIZE.
@@ -161,7 +168,7 @@ func (k *kernel) fail(op string, code int32) *hal.Error {
 
 func (k *kernel) create() (*instance, error) {
 	var code int32
-	name := dl.CString(k.name)
+	name := dl.CString(k.exported)
 	h := create(k.module.device.CreateKernel, k.module.program, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&code)))
 	if code != success || h == 0 {
 		return nil, k.fail("clCreateKernel", code)
@@ -206,28 +213,29 @@ func (k *kernel) close() {
 	k.idle = nil
 }
 
-// bind sets one argument. "Setting Kernel Arguments".
+// bind sets one argument. "Setting Kernel Arguments". What the argument points to is on
+// the heap: it came through an interface.
 func (i *instance) bind(index int, arg hal.DriverArg) error {
 	d := i.kernel.module.device
-	if arg.Buffer == nil {
-		if len(arg.Value) == 0 {
-			return i.kernel.invalid("argument %d is empty", index)
-		}
-		if code := call(d.SetKernelArg, i.handle, uintptr(index), uintptr(len(arg.Value)), uintptr(unsafe.Pointer(&arg.Value[0]))); code != success {
-			return i.kernel.argument("clSetKernelArg", index, len(arg.Value), code)
-		}
-		return nil
-	}
-	b := arg.Buffer.(*buffer) // checked by Launch
-	if b.object == 0 {
-		if code := call(d.SetKernelArgSVMPointer, i.handle, uintptr(index), uintptr(b.host)); code != success {
-			return i.kernel.argument("clSetKernelArgSVMPointer", index, 8, code)
+	switch b, _ := arg.Buffer.(*buffer); {
+	case b == nil && len(arg.Value) == 0:
+		return i.kernel.invalid("argument %d is empty", index)
+	case b == nil:
+		i.frame = frame{i.handle, uintptr(index), uintptr(len(arg.Value)), uintptr(unsafe.Pointer(&arg.Value[0]))}
+	case b.object == 0:
+		i.frame = frame{i.handle, uintptr(index), uintptr(b.host)}
+		if code := i.frame.call(d.SetKernelArgSVMPointer, 3); code != success {
+			return i.kernel.argument("clSetKernelArgSVMPointer", index, unsafe.Sizeof(b.host), code)
 		}
 		return nil
+	default:
+		i.object = b.object
+		i.frame = frame{i.handle, uintptr(index), unsafe.Sizeof(i.object), uintptr(unsafe.Pointer(&i.object))}
 	}
-	i.object = b.object
-	if code := call(d.SetKernelArg, i.handle, uintptr(index), unsafe.Sizeof(i.object), uintptr(unsafe.Pointer(&i.object))); code != success {
-		return i.kernel.argument("clSetKernelArg", index, 8, code)
+	code := i.frame.call(d.SetKernelArg, 4)
+	runtime.KeepAlive(arg.Value)
+	if code != success {
+		return i.kernel.argument("clSetKernelArg", index, i.frame[2], code)
 	}
 	return nil
 }
@@ -237,7 +245,7 @@ func (k *kernel) invalid(format string, args ...any) error {
 		Err: fmt.Errorf("%w: "+format, append([]any{hal.ErrInvalid}, args...)...)}
 }
 
-func (k *kernel) argument(op string, index, size int, code int32) error {
+func (k *kernel) argument(op string, index int, size uintptr, code int32) error {
 	e := k.fail(op, code)
 	e.Op = fmt.Sprintf("%s of argument %d with %d bytes", op, index, size)
 	return e

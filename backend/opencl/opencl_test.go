@@ -1,11 +1,16 @@
 package opencl_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
+	"os/exec"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	_ "github.com/dialtone-gpu/dialtone/backend/opencl"
 	"github.com/dialtone-gpu/dialtone/hal"
@@ -60,7 +65,8 @@ func alloc(t testing.TB, d *hal.Device, kind hal.MemoryKind, size int) *hal.Buff
 // wait bounds every wait of these tests.
 func wait(t testing.TB, q *hal.Queue) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	// Not the test's context: that has ended when what Cleanup was given runs.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	must(t, q.Wait(ctx))
 }
@@ -76,3 +82,75 @@ func words(ws ...uint32) []byte {
 
 // word reads word i.
 func word(b []byte, i int) uint32 { return binary.NativeEndian.Uint32(b[4*i:]) }
+
+// released is a kernel that runs until the host sets a word, or for so many looks.
+const releasedSource = `
+__kernel void hold(__global volatile uint *word) {
+	word[1] = 1;
+	for (uint look = 0; word[0] == 0 && look < 4000000000u; look++) {}
+	word[2] = word[0];
+}
+`
+
+// hold starts a kernel that runs until release is called, which is at the test's end at
+// the latest. running reports whether it has begun.
+func hold(t testing.TB, d *hal.Device, q *hal.Queue) (running func() bool, release func()) {
+	t.Helper()
+	if !d.Info().HostCPU {
+		t.Skip("needs a device whose kernels see the host's writes while they run")
+	}
+	k, b := compile(t, d, releasedSource, "hold"), alloc(t, d, hal.HostCoherent, 64)
+	shared := b.Bytes()
+	clear(shared)
+	at := func(i int) *uint32 { return (*uint32)(unsafe.Pointer(&shared[4*i])) }
+	release = func() { atomic.StoreUint32(at(0), 1) }
+	t.Cleanup(func() {
+		release()
+		wait(t, q)
+	})
+	must(t, q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)))
+	return func() bool { return atomic.LoadUint32(at(1)) == 1 }, release
+}
+
+// eventually polls a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// inChild runs the calling test again in a process of its own whose environment has the
+// settings, because drivers read theirs once. It is true there, and the caller goes on;
+// in the first process the result of the child is the result of the test.
+func inChild(t *testing.T, settings ...string) bool {
+	t.Helper()
+	const mark = "DIALTONE_TEST_CHILD"
+	if os.Getenv(mark) == t.Name() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=50s")
+	child.Env = append(append(os.Environ(), settings...), mark+"="+t.Name())
+	out, err := child.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Errorf("child with %q: %v\n%s", settings, err, out)
+	case bytes.Contains(out, []byte("--- SKIP: "+t.Name())):
+		t.Skipf("child with %q skipped:\n%s", settings, out)
+	case !bytes.Contains(out, []byte("--- PASS: "+t.Name())):
+		t.Errorf("child with %q did not run the test:\n%s", settings, out)
+	}
+	return false
+}
+
+// onlyPoCL skips a test of PoCL's settings on any other platform.
+func onlyPoCL(t testing.TB, d *hal.Device) {
+	t.Helper()
+	if p := d.Info().Platform; p != "Portable Computing Language" {
+		t.Skipf("the setting is PoCL's, the platform is %s", p)
+	}
+}

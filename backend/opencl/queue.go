@@ -24,6 +24,9 @@ type queue struct {
 	err     error // the first failure since everything was last finished
 	closed  bool
 	status  int32 // where clGetEventInfo writes
+	frame   frame // of calls made with the lock held
+
+	work frame // of the goroutine's calls
 }
 
 // operation is one step of a queue. The objects are reused.
@@ -89,7 +92,7 @@ func (d *device) NewQueue() (hal.DriverQueue, error) {
 	}
 	q := &queue{device: d, handle: h}
 	q.more.L = &q.mu
-	go q.work()
+	go q.serve()
 	return q, nil
 }
 
@@ -237,10 +240,12 @@ func (q *queue) recycle(o *operation) {
 		o.kernel.give(o.instance)
 	}
 	if o.last != 0 && o.last != o.ran {
-		call(q.device.ReleaseEvent, o.last)
+		q.frame[0] = o.last
+		q.frame.call(q.device.ReleaseEvent, 1)
 	}
 	if o.ran != 0 {
-		call(q.device.ReleaseEvent, o.ran)
+		q.frame[0] = o.ran
+		q.frame.call(q.device.ReleaseEvent, 1)
 	}
 	*o = operation{buffers: o.buffers[:0], done: o.done}
 	q.free.push(o)
@@ -290,7 +295,8 @@ func (q *queue) reap() {
 
 // eventStatus is a command's execution status, or the error of asking for it.
 func (q *queue) eventStatus(event uintptr) int32 {
-	if code := call(q.device.GetEventInfo, event, eventCommandExecutionStatus, unsafe.Sizeof(q.status), uintptr(unsafe.Pointer(&q.status)), 0); code != success {
+	q.frame = frame{event, eventCommandExecutionStatus, unsafe.Sizeof(q.status), uintptr(unsafe.Pointer(&q.status)), 0}
+	if code := q.frame.call(q.device.GetEventInfo, 5); code != success {
 		return code
 	}
 	return q.status
@@ -312,8 +318,8 @@ func (q *queue) Close() error {
 	return nil
 }
 
-// work is the goroutine: the only caller of functions that may block.
-func (q *queue) work() {
+// serve is the goroutine: the only caller of functions that may block.
+func (q *queue) serve() {
 	d := q.device
 	for {
 		q.mu.Lock()
@@ -369,8 +375,9 @@ func (q *queue) launch(o *operation) {
 	}
 	if code == success {
 		op = "clEnqueueNDRangeKernel"
-		code = call(d.EnqueueNDRangeKernel, q.handle, o.instance.handle, uintptr(len(o.global)), 0,
-			uintptr(unsafe.Pointer(&o.global)), uintptr(unsafe.Pointer(&o.local)), 0, 0, uintptr(unsafe.Pointer(&o.ran)))
+		q.work = frame{q.handle, o.instance.handle, uintptr(len(o.global)), 0,
+			uintptr(unsafe.Pointer(&o.global)), uintptr(unsafe.Pointer(&o.local)), 0, 0, uintptr(unsafe.Pointer(&o.ran))}
+		code = q.work.call(d.EnqueueNDRangeKernel, 9)
 	}
 	o.last = o.ran
 	for _, b := range o.buffers {
@@ -388,7 +395,8 @@ func (q *queue) launch(o *operation) {
 	}
 	if code == success {
 		op = "clFlush"
-		code = call(d.Flush, q.handle)
+		q.work[0] = q.handle
+		code = q.work.call(d.Flush, 1)
 	}
 	o.kernel.give(o.instance)
 	o.instance = nil
