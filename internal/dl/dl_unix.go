@@ -6,7 +6,7 @@ import "github.com/ebitengine/purego"
 
 // open: dlopen(3), POSIX.1-2017.
 func open(name string) (uintptr, error) {
-	return purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	return purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 }
 
 // symbol: dlsym(3).
