@@ -1,6 +1,7 @@
 package opencl
 
 import (
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -15,6 +16,7 @@ type device struct {
 	context uintptr // cl_context
 	closed  atomic.Bool
 	lost    atomic.Pointer[hal.Error] // the first abnormal end of a kernel
+	one     sync.Mutex                // held while a queue of a simulator does anything
 }
 
 func newDevice(l *library, c candidate) (*device, error) {
@@ -43,6 +45,20 @@ func (d *device) usable() error {
 		return &hal.Error{Op: "use", Backend: backendName, Device: d.info.URI, Err: hal.ErrClosed}
 	}
 	return nil
+}
+
+// begin and end keep the queues of a simulator apart: Oclgrind ends the process when two
+// of them run commands at once.
+func (d *device) begin() {
+	if d.info.Sim {
+		d.one.Lock()
+	}
+}
+
+func (d *device) end() {
+	if d.info.Sim {
+		d.one.Unlock()
+	}
 }
 
 // Close releases the context.

@@ -353,7 +353,9 @@ func (q *queue) serve() {
 		done <- err
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
+	d.begin()
 	call(d.Finish, q.handle)
+	d.end()
 	q.mu.Lock()
 	q.reap()
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
@@ -366,6 +368,7 @@ func (q *queue) serve() {
 // launch gives a kernel to the driver.
 func (q *queue) launch(o *operation) {
 	d := q.device
+	d.begin()
 	code, op := int32(success), "clEnqueueNDRangeKernel"
 	for _, b := range o.buffers {
 		if b.copied && code == success {
@@ -398,6 +401,7 @@ func (q *queue) launch(o *operation) {
 		q.work[0] = q.handle
 		code = q.work.call(d.Flush, 1)
 	}
+	d.end()
 	o.kernel.give(o.instance)
 	o.instance = nil
 
@@ -418,6 +422,8 @@ func (q *queue) launch(o *operation) {
 // move transfers between the host and a buffer.
 func (q *queue) move(o *operation) error {
 	d, b := q.device, o.buffer
+	d.begin()
+	defer d.end()
 	if b.host != nil {
 		// Host memory: a copy by the host, in its turn.
 		if code := call(d.Finish, q.handle); code != success {
