@@ -11,7 +11,7 @@ import (
 )
 
 func TestTransfer(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	q := queue(t, d)
 	for _, kind := range d.Info().Kinds {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestTransfer(t *testing.T) {
 }
 
 func TestAllocErrors(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	for _, c := range []struct {
 		kind hal.MemoryKind
 		size int
@@ -79,7 +79,7 @@ func TestAllocErrors(t *testing.T) {
 
 // TestFreeWhileUsed closes the memory of a running kernel.
 func TestFreeWhileUsed(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	q := queue(t, d)
 	running, release := hold(t, d, q)
 	eventually(t, "the kernel runs", running)

@@ -51,6 +51,7 @@ const (
 	memSVMAtomics         = 1 << 11
 
 	// clGetProgramInfo, clGetProgramBuildInfo.
+	programNumKernels  = 0x1167
 	programKernelNames = 0x1168
 	programBuildLog    = 0x1183
 

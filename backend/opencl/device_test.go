@@ -56,7 +56,7 @@ func TestNoSuchDevice(t *testing.T) {
 
 // TestUnavailable looks at what is said where OpenCL is missing.
 func TestUnavailable(t *testing.T) {
-	if os.Getenv("DIALTONE_TEST_CHILD") == "" {
+	if os.Getenv(childMark) == "" {
 		t.Parallel()
 	}
 	for _, c := range []struct {
@@ -68,13 +68,16 @@ func TestUnavailable(t *testing.T) {
 		{"platform", "OCL_ICD_VENDORS=" + t.TempDir(), []string{"no platform", "pocl-opencl-icd"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name != "library" {
+			if c.name != "library" && os.Getenv(childMark) == "" {
 				devices(t) // these need a loader, and the names are Linux's
 			}
 			if !inChild(t, c.setting) {
 				return
 			}
-			_, missing := hal.Devices(t.Context())
+			infos, missing := hal.Devices(t.Context())
+			if c.name == "platform" && len(infos) > 0 {
+				t.Skip("this loader does not take its platforms from OCL_ICD_VENDORS")
+			}
 			_, err := hal.Open(t.Context(), "opencl:0")
 			for _, err := range []error{missing["opencl"], err} {
 				if !errors.Is(err, hal.ErrUnavailable) {
@@ -92,16 +95,18 @@ func TestUnavailable(t *testing.T) {
 
 // TestTwoDevices uses two devices of one platform at once.
 func TestTwoDevices(t *testing.T) {
-	if !inChild(t, "POCL_DEVICES=pthread pthread") {
+	if !inChild(t, "POCL_DEVICES=pthread pthread", "POCL_MAX_PTHREAD_COUNT=2") {
 		return
 	}
-	infos := devices(t)
-	first := open(t, "opencl:0")
-	onlyPoCL(t, first)
-	if len(infos) != 2 {
+	infos := slices.DeleteFunc(devices(t), func(i hal.Info) bool { return i.Platform != pocl })
+	switch len(infos) {
+	case 0:
+		t.Skip("the setting is PoCL's, and PoCL is not here")
+	case 2:
+	default:
 		t.Fatalf("%d devices, want 2", len(infos))
 	}
-	second := open(t, "opencl:1")
+	first, second := open(t, infos[0].URI), open(t, infos[1].URI)
 
 	// The first device is busy all the time; the second one works meanwhile.
 	running, release := hold(t, first, queue(t, first))
@@ -121,7 +126,7 @@ func TestTwoDevices(t *testing.T) {
 	for what, err := range map[string]error{
 		"argument": q.Launch(k, [3]int{1}, [3]int{}, hal.Memory(other), hal.Memory(a), hal.Memory(sum)),
 		"kernel":   queue(t, first).Launch(k, [3]int{1}, [3]int{}, hal.Memory(a), hal.Memory(a), hal.Memory(sum)),
-		"read":     q.Read(got, other, 0)} {
+		"read":     q.Read(got[:64], other, 0)} {
 		if !errors.Is(err, hal.ErrInvalid) {
 			t.Errorf("%s of another device: %v", what, err)
 		}
@@ -130,8 +135,7 @@ func TestTwoDevices(t *testing.T) {
 }
 
 func TestCloseTwice(t *testing.T) {
-	open(t, "opencl")
-	d, err := hal.Open(t.Context(), "opencl")
+	d, err := hal.Open(t.Context(), open(t, usual).Info().URI)
 	must(t, err)
 	q, err := d.NewQueue()
 	must(t, err)

@@ -9,14 +9,15 @@ import (
 
 // diagnostics keeps what a build log says about the source and gives it the usual form,
 // "file:line:column: error: message". Drivers add lines of their own, PoCL puts the
-// severity first, and Oclgrind ignores #line directives: its places are looked up in the
-// source, so that messages name the file and line that whoever wrote the kernel knows.
+// severity first, and NVIDIA and Oclgrind ignore #line directives: their places are looked
+// up in the source, so that messages name the file and line that the kernel's author knows.
 func diagnostics(log, source string) string {
 	var (
 		noise    = regexp.MustCompile(`^(Device .* failed to build.*|(\d+ (warning|error)s?( and )?)+ generated\.?)$`)
 		severity = regexp.MustCompile(`^((?:fatal )?error|warning|note|remark): (\S.*?:\d+(?::\d+)?): (.*)$`)
 		place    = regexp.MustCompile(`^(.*?):(\d+)(:.*)$`)
 	)
+	unmapped := []string{"<kernel>", "input.cl"} // NVIDIA's and Oclgrind's name for any source
 	files := places(source)
 	var kept []string
 	for line := range strings.Lines(log) {
@@ -25,7 +26,7 @@ func diagnostics(log, source string) string {
 			continue
 		}
 		line = severity.ReplaceAllString(line, "$2: $1: $3")
-		if m := place.FindStringSubmatch(line); m != nil && m[1] == "input.cl" {
+		if m := place.FindStringSubmatch(line); m != nil && slices.Contains(unmapped, m[1]) {
 			if n, err := strconv.Atoi(m[2]); err == nil && n >= 1 && n <= len(files) && files[n-1].file != "" {
 				line = files[n-1].file + ":" + strconv.Itoa(files[n-1].line) + m[3]
 			}

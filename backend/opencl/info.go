@@ -81,6 +81,9 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 	}
 	info.Arch = arch(info.Name, str(deviceVersion))
 	if has(extensionNVAttributes) {
+		if info.UUID != "" {
+			info.UUID = "GPU-" + info.UUID // as NVIDIA's own interfaces give it
+		}
 		if major := num(deviceComputeMajorNV); major != 0 {
 			info.Arch = fmt.Sprintf("sm_%d%d", major, num(deviceComputeMinorNV))
 		}

@@ -21,7 +21,7 @@ __kernel void add(__global const int *a, __global const int *b, __global int *su
 
 // TestAdd adds vectors and looks at the words around the result too.
 func TestAdd(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, addSource, "add"), queue(t, d)
 	const n, guard = 1 << 14, 0xDEADBEEF
 	for _, kind := range d.Info().Kinds {
@@ -73,7 +73,7 @@ __kernel void ask(__global volatile uint *box, uint n, __global uint *result) {
 
 // TestMailbox lets a running kernel and a goroutine exchange words.
 func TestMailbox(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	if !d.Info().HostCPU {
 		t.Skip("whether a device that is not the host's CPU exchanges words with the host is for a probe")
 	}
@@ -105,7 +105,7 @@ func TestMailbox(t *testing.T) {
 
 // TestIDs looks at every work-item of a three-dimensional launch.
 func TestIDs(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, `
 __kernel void ids(__global uint *out) {
 	uint x = get_global_id(0), y = get_global_id(1), z = get_global_id(2);
@@ -133,7 +133,7 @@ __kernel void ids(__global uint *out) {
 
 // TestArguments passes every form of argument.
 func TestArguments(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, `
 typedef struct { int a; char b; char pad[3]; long c; } pair;
 __kernel void args(__global ulong *out, uchar u8, short i16, int i32, long i64, float f32, pair p, __global const int *mem, uint4 v) {
@@ -183,7 +183,7 @@ __kernel void args(__global ulong *out, uchar u8, short i16, int i32, long i64, 
 
 // TestManyGroups launches many more groups than there are workers, with a barrier.
 func TestManyGroups(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, `
 __kernel void sums(__global uint *out, __global uint *total) {
 	__local uint part[32];

@@ -80,8 +80,11 @@ func (d *device) build(src hal.Source) (*module, error) {
 		return nil, d.fail("clBuildProgram", code)
 	}
 	m := &module{device: d, program: program, kernels: map[string]*kernel{}}
-	m.names = strings.FieldsFunc(text(query(d.GetProgramInfo, program, 0, programKernelNames)), func(r rune) bool { return r == ';' })
-	slices.Sort(m.names)
+	// NVIDIA's driver crashes when asked for the names of no kernels.
+	if number(query(d.GetProgramInfo, program, 0, programNumKernels)) > 0 {
+		m.names = strings.FieldsFunc(text(query(d.GetProgramInfo, program, 0, programKernelNames)), func(r rune) bool { return r == ';' })
+		slices.Sort(m.names)
+	}
 	return m, nil
 }
 

@@ -15,7 +15,7 @@ int secret_of_the_prelude(int a) { return a; }
 `
 
 func TestCompileError(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	for _, c := range []struct {
 		name, text string
 		want       []string
@@ -51,7 +51,7 @@ func TestCompileError(t *testing.T) {
 }
 
 func TestKernelByName(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	m, err := d.Compile(t.Context(), hal.Source{Name: "user.kernel.c",
 		Text: prelude + "KERNEL void one(__global int *p) { p[0] = 1; }\nKERNEL void another(__global int *p) { p[0] = 2; }\n"})
 	must(t, err)
@@ -91,7 +91,7 @@ func TestKernelByName(t *testing.T) {
 }
 
 func TestCompileCancelled(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := d.Compile(ctx, hal.Source{Name: "user.kernel.c", Text: addSource}); !errors.Is(err, context.Canceled) {
@@ -101,7 +101,7 @@ func TestCompileCancelled(t *testing.T) {
 
 // TestCompileWhileRunning needs a compiler that does not wait for a kernel.
 func TestCompileWhileRunning(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	q := queue(t, d)
 	running, release := hold(t, d, q)
 	eventually(t, "the kernel runs", running)

@@ -16,9 +16,16 @@ import (
 	"github.com/dialtone-gpu/dialtone/hal"
 )
 
+// usual names the device that tests use if they do not care; DIALTONE_TEST_OPENCL changes
+// it where the first device is not the one to test.
+const usual = "opencl"
+
 // open gives a device and skips the test where there is none.
 func open(t testing.TB, uri string) *hal.Device {
 	t.Helper()
+	if other := os.Getenv("DIALTONE_TEST_OPENCL"); uri == usual && other != "" {
+		uri = other
+	}
 	d, err := hal.Open(t.Context(), uri)
 	if errors.Is(err, hal.ErrUnavailable) {
 		t.Skipf("no OpenCL device: %v", err)
@@ -122,19 +129,21 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
+// childMark names, in a child, the test that it runs.
+const childMark = "DIALTONE_TEST_CHILD"
+
 // inChild runs the calling test again in a process of its own whose environment has the
 // settings, because drivers read theirs once. It is true there, and the caller goes on;
 // in the first process the result of the child is the result of the test.
 func inChild(t *testing.T, settings ...string) bool {
 	t.Helper()
-	const mark = "DIALTONE_TEST_CHILD"
-	if os.Getenv(mark) == t.Name() {
+	if os.Getenv(childMark) == t.Name() {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=50s")
-	child.Env = append(append(os.Environ(), settings...), mark+"="+t.Name())
+	child.Env = append(append(os.Environ(), settings...), childMark+"="+t.Name())
 	out, err := child.CombinedOutput()
 	switch {
 	case err != nil:
@@ -147,10 +156,12 @@ func inChild(t *testing.T, settings ...string) bool {
 	return false
 }
 
+const pocl = "Portable Computing Language"
+
 // onlyPoCL skips a test of PoCL's settings on any other platform.
 func onlyPoCL(t testing.TB, d *hal.Device) {
 	t.Helper()
-	if p := d.Info().Platform; p != "Portable Computing Language" {
+	if p := d.Info().Platform; p != pocl {
 		t.Skipf("the setting is PoCL's, the platform is %s", p)
 	}
 }

@@ -26,7 +26,9 @@ type queue struct {
 	status  int32 // where clGetEventInfo writes
 	frame   frame // of calls made with the lock held
 
-	work frame // of the goroutine's calls
+	// The goroutine's own.
+	work      frame // of its calls
+	unflushed int   // commands that the driver may not have begun
 }
 
 // operation is one step of a queue. The objects are reused.
@@ -262,10 +264,8 @@ func (q *queue) Done() (bool, error) {
 		q.err = nil
 	}
 	q.mu.Unlock()
-	if err == nil {
-		if lost := q.device.lost.Load(); lost != nil {
-			err = lost
-		}
+	if lost := q.device.lost.Load(); lost != nil {
+		return true, lost // nothing runs any more, and what waits will not
 	}
 	return done, err
 }
@@ -328,20 +328,22 @@ func (q *queue) serve() {
 		}
 		o := q.waiting.pop()
 		q.current = o
-		failure := q.err
+		failure, more := q.err, q.waiting.head != nil
 		q.mu.Unlock()
 		if o == nil {
 			break
 		}
-		if o.what == launch {
-			q.launch(o)
+		err := failure
+		if lost := d.lost.Load(); lost != nil {
+			err = lost
+		} else if o.what == launch {
+			q.launch(o, more)
 			continue
 		}
-		err := failure
 		if err == nil {
 			err = q.move(o)
 		}
-		done := o.done
+		done, transfer := o.done, o.what != launch
 		q.mu.Lock()
 		q.reap()
 		if err == nil {
@@ -350,7 +352,9 @@ func (q *queue) serve() {
 		q.recycle(o)
 		q.current = nil
 		q.mu.Unlock()
-		done <- err
+		if transfer {
+			done <- err
+		}
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
 	d.begin()
@@ -365,8 +369,12 @@ func (q *queue) serve() {
 	call(d.ReleaseCommandQueue, q.handle)
 }
 
-// launch gives a kernel to the driver.
-func (q *queue) launch(o *operation) {
+// batch is how many launches in a row share a flush, which submits them and costs more
+// than enqueueing.
+const batch = 16
+
+// launch gives a kernel to the driver; more says that another operation follows at once.
+func (q *queue) launch(o *operation, more bool) {
 	d := q.device
 	d.begin()
 	code, op := int32(success), "clEnqueueNDRangeKernel"
@@ -396,10 +404,12 @@ func (q *queue) launch(o *operation) {
 			}
 		}
 	}
-	if code == success {
-		op = "clFlush"
+	if q.unflushed++; !more || q.unflushed >= batch {
+		q.unflushed = 0
 		q.work[0] = q.handle
-		code = q.work.call(d.Flush, 1)
+		if flushed := q.work.call(d.Flush, 1); code == success && flushed != success {
+			code, op = flushed, "clFlush"
+		}
 	}
 	d.end()
 	o.kernel.give(o.instance)

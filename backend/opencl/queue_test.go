@@ -20,7 +20,7 @@ func TestLaunchReturns(t *testing.T) {
 			if !inChild(t, c.setting) {
 				return
 			}
-			d := open(t, "opencl")
+			d := open(t, usual)
 			if c.name == "basic" {
 				onlyPoCL(t, d)
 			}
@@ -57,7 +57,7 @@ func TestLaunchReturns(t *testing.T) {
 
 // TestOrder checks that a queue keeps the order of what it is given.
 func TestOrder(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, "__kernel void next(__global uint *p, uint i) { if (p[0] == i) p[0] = i + 1; }", "next"), queue(t, d)
 	b := alloc(t, d, hal.DeviceMemory, 4)
 	must(t, q.Write(b, 0, words(0)))
@@ -77,7 +77,7 @@ func TestOrder(t *testing.T) {
 
 // TestHammer uses one kernel from several queues and goroutines at once.
 func TestHammer(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k := compile(t, d, "__kernel void put(__global uint *p, uint v) { p[get_global_id(0)] = v + get_global_id(0); }", "put")
 	const queues, perQueue, rounds, items = 3, 2, 60, 256
 	var group sync.WaitGroup
@@ -130,7 +130,7 @@ func TestHammer(t *testing.T) {
 
 // TestCloseWhileRunning closes everything under a kernel that runs.
 func TestCloseWhileRunning(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	before := runtime.NumGoroutine()
 	for range 10 {
 		d, err := hal.Open(t.Context(), d.Info().URI)
@@ -156,7 +156,7 @@ func TestCloseWhileRunning(t *testing.T) {
 
 // TestFailedLaunch reports what goes wrong after Launch has returned.
 func TestFailedLaunch(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, err := compileAttributed(t, d)
 	must(t, err)
 	q := queue(t, d)
@@ -201,7 +201,7 @@ func compileAttributed(t *testing.T, d *hal.Device) (*hal.Kernel, error) {
 }
 
 func TestAllocations(t *testing.T) {
-	d := open(t, "opencl")
+	d := open(t, usual)
 	k, q := compile(t, d, addSource, "add"), queue(t, d)
 	b := alloc(t, d, hal.DeviceMemory, 128)
 	args := []hal.Arg{hal.Memory(b), hal.Memory(b), hal.Memory(b)}
@@ -229,7 +229,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkDone(b *testing.B) {
-	d := open(b, "opencl")
+	d := open(b, usual)
 	b.Run("idle", func(b *testing.B) {
 		q := queue(b, d)
 		b.ReportAllocs()
@@ -250,7 +250,7 @@ func BenchmarkDone(b *testing.B) {
 }
 
 func BenchmarkLaunch(b *testing.B) {
-	d := open(b, "opencl")
+	d := open(b, usual)
 	k, q := compile(b, d, addSource, "add"), queue(b, d)
 	m := alloc(b, d, hal.DeviceMemory, 64)
 	args := []hal.Arg{hal.Memory(m), hal.Memory(m), hal.Memory(m)}
