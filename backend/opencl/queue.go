@@ -26,9 +26,7 @@ type queue struct {
 	status  int32 // where clGetEventInfo writes
 	frame   frame // of calls made with the lock held
 
-	// The goroutine's own.
-	work      frame // of its calls
-	unflushed int   // commands that the driver may not have begun
+	work frame // of the goroutine's calls
 }
 
 // operation is one step of a queue. The objects are reused.
@@ -328,7 +326,7 @@ func (q *queue) serve() {
 		}
 		o := q.waiting.pop()
 		q.current = o
-		failure, more := q.err, q.waiting.head != nil
+		failure := q.err
 		q.mu.Unlock()
 		if o == nil {
 			break
@@ -337,7 +335,7 @@ func (q *queue) serve() {
 		if lost := d.lost.Load(); lost != nil {
 			err = lost
 		} else if o.what == launch {
-			q.launch(o, more)
+			q.launch(o)
 			continue
 		}
 		if err == nil {
@@ -369,12 +367,8 @@ func (q *queue) serve() {
 	call(d.ReleaseCommandQueue, q.handle)
 }
 
-// batch is how many launches in a row share a flush, which submits them and costs more
-// than enqueueing.
-const batch = 16
-
-// launch gives a kernel to the driver; more says that another operation follows at once.
-func (q *queue) launch(o *operation, more bool) {
+// launch gives a kernel to the driver.
+func (q *queue) launch(o *operation) {
 	d := q.device
 	d.begin()
 	code, op := int32(success), "clEnqueueNDRangeKernel"
@@ -404,12 +398,10 @@ func (q *queue) launch(o *operation, more bool) {
 			}
 		}
 	}
-	if q.unflushed++; !more || q.unflushed >= batch {
-		q.unflushed = 0
+	if code == success {
+		op = "clFlush"
 		q.work[0] = q.handle
-		if flushed := q.work.call(d.Flush, 1); code == success && flushed != success {
-			code, op = flushed, "clFlush"
-		}
+		code = q.work.call(d.Flush, 1)
 	}
 	d.end()
 	o.kernel.give(o.instance)
