@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/hal"
@@ -26,10 +27,15 @@ import (
 // Errors arrive all the same.
 var options = []string{
 	"--std=c++17",
+	"--no-source-include", // what a source means depends on its text alone
 	"--device-as-default-execution-space",
-	"--generate-line-info",
 	"--disable-warnings",
 }
+
+// lineInfo lets profilers show source lines. NVRTC 11.8 overflows its stack over it when a
+// kernel of one source line calls an inlined function ("void k(u32 *p) { store(p, 1); }"), and
+// takes the process with it; 12.4 does not. PTX can be made with it by both.
+const lineInfo = "--generate-line-info"
 
 // format is part of every cache key: raise it when the meaning of an entry changes.
 const format = "1"
@@ -61,8 +67,7 @@ func (c *compiler) target(cc int) (arch string, machine bool, err error) {
 	return fmt.Sprintf("compute_%d", best), false, nil
 }
 
-// build compiles without looking at the cache. The image is a cubin or, ending in a
-// NUL, PTX. Section "Compilation" of the NVRTC manual.
+// build compiles without looking at the cache. The image is a cubin or, ending in a NUL, PTX.
 func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int) (image []byte, err error) {
 	arch, machine, err := c.target(cc)
 	if err != nil {
@@ -77,6 +82,31 @@ func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	opts := slices.Clone(options)
+	if c.major >= 12 || !machine {
+		opts = append(opts, lineInfo)
+	}
+	image, err = c.translate(src, arch, machine, opts)
+	var ce *hal.CompileError
+	if !errors.As(err, &ce) {
+		return image, err
+	}
+	ce.Device = uri
+	if machine && strings.Contains(ce.Log, "ptxas") {
+		// Wrong inline PTX is reported by line of the PTX. To make the PTX alone succeeds.
+		virtual := strings.Replace(arch, "sm_", "compute_", 1)
+		ptx, err := c.translate(src, virtual, false, opts)
+		lined, lerr := c.translate(src, virtual, false, append(options[:len(options):len(options)], lineInfo))
+		if err == nil && lerr == nil {
+			ce.Log = locate(ce.Log, string(ptx), string(lined))
+		}
+	}
+	return nil, ce
+}
+
+// translate compiles for one architecture, to machine code or PTX. Section "Compilation"
+// of the NVRTC manual.
+func (c *compiler) translate(src hal.Source, arch string, machine bool, options []string) (image []byte, err error) {
 	text, file := dl.CString(src.Text), dl.CString(src.Name)
 	program := new(uintptr)
 	r := code(c.CreateProgram.Call(addr(program), addr(&text[0]), addr(&file[0]), 0, 0, 0))
@@ -100,7 +130,7 @@ func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int
 	if r != success {
 		log, _ := c.output(c.GetProgramLogSize, c.GetProgramLog, *program)
 		if text := tidy(string(log)); text != "" && r == nvrtcCompilation {
-			return nil, &hal.CompileError{Device: uri, Source: src.Name, Log: text}
+			return nil, &hal.CompileError{Source: src.Name, Log: text}
 		}
 		return nil, c.fail("nvrtcCompileProgram", r, errors.New(cmp.Or(tidy(string(log)), "no log")))
 	}
@@ -146,6 +176,50 @@ func tidy(log string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Lines of PTX, and of ptxas about PTX.
+var (
+	ptxasLine = regexp.MustCompile(`^ptxas .*, line (\d+);`)
+	ptxFile   = regexp.MustCompile(`^\s*\.file\s+(\d+)\s+"(.*?)"`)
+	ptxLoc    = regexp.MustCompile(`^\s*\.loc\s+(\d+)\s+(\d+)\s`)
+	// ptxExtra is what only PTX with line information has.
+	ptxExtra = regexp.MustCompile(`^\s*($|\.loc\s|\.file\s|\$L__(tmp|func_begin|func_end|info_string)\d+:)`)
+)
+
+// locate puts the place in the source before what ptxas says about a line of the PTX.
+// lined is the same PTX with line information.
+func locate(log, ptx, lined string) string {
+	files := map[string]string{}
+	here, _ := os.Getwd() // NVRTC puts it before a relative name
+	var texts, places []string
+	place := ""
+	for line := range strings.SplitSeq(lined, "\n") {
+		if m := ptxFile.FindStringSubmatch(line); m != nil { // after its uses
+			files[m[1]] = strings.TrimPrefix(m[2], filepath.ToSlash(here)+"/")
+		}
+		if m := ptxLoc.FindStringSubmatch(line); m != nil {
+			place = m[1] + " " + m[2]
+		}
+		if !ptxExtra.MatchString(line) {
+			texts, places = append(texts, line), append(places, place)
+		}
+	}
+	lines := strings.Split(ptx, "\n")
+	var out []string
+	for line := range strings.SplitSeq(log, "\n") {
+		if m := ptxasLine.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			n = min(n, len(lines))
+			before := slices.DeleteFunc(slices.Clone(lines[:n]), ptxExtra.MatchString)
+			if i := len(before) - 1; i >= 0 && i < len(texts) && texts[i] == before[i] && places[i] != "" {
+				file, number, _ := strings.Cut(places[i], " ")
+				line = fmt.Sprintf("%s(%s): %s", files[file], number, line)
+			}
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
 }
 
 // entry is the name of a compiled source in the cache, without the version of the

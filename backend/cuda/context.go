@@ -17,9 +17,10 @@ import (
 type primary struct {
 	api     *driver
 	uri     string
-	device  uintptr // CUdevice
-	handle  uintptr // CUcontext
-	refs    int     // guarded by contexts
+	device  uintptr   // CUdevice
+	handle  uintptr   // CUcontext
+	bind    []uintptr // the handle as the arguments of cuCtxSetCurrent, made once: a new list for each call is an allocation
+	refs    int       // guarded by contexts
 	lost    atomic.Pointer[hal.Error]
 	mu      sync.Mutex
 	queues  []*queue  // including closed ones whose work still runs
@@ -55,6 +56,7 @@ func retain(api *driver, ordinal int) (*primary, error) {
 	if r := code(api.PrimaryCtxRetain.Call(addr(&c.handle), c.device)); r != success {
 		return nil, api.failure("cuDevicePrimaryCtxRetain", uri, r)
 	}
+	c.bind = []uintptr{c.handle}
 	contexts.open[ordinal] = c
 	return c, nil
 }
@@ -114,7 +116,7 @@ func (c *primary) close() error {
 // channels: only call the driver.
 func (c *primary) with(f func() result) result {
 	runtime.LockOSThread()
-	r := code(c.api.CtxSetCurrent.Call(c.handle)) // page "Context Management"
+	r := code(c.api.CtxSetCurrent.Call(c.bind...)) // page "Context Management"
 	if r == success {
 		r = f()
 	}

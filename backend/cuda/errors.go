@@ -92,6 +92,10 @@ func (c *compiler) fail(op string, r result, cause error) error {
 
 // refused reports whether the driver rejects the code itself, as opposed to having no room for it.
 func refused(err error) bool {
+	var ce *hal.CompileError
+	if errors.As(err, &ce) {
+		return true // of PTX, by the driver
+	}
 	var e *hal.Error
 	if !errors.As(err, &e) {
 		return false

@@ -44,7 +44,7 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 		return nil, err
 	}
 	m, err := d.context.load(src.Name, image)
-	if key != "" && refused(err) {
+	if key != "" && refused(err) { // made by another NVRTC, perhaps, or for another driver
 		discard(key)
 		if image, _, err = fetch(ctx, d.info.URI, src, d.limits.cc, true); err != nil {
 			return nil, err

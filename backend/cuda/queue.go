@@ -34,8 +34,9 @@ type queue struct {
 	context *primary
 	limits  limits
 	closed  atomic.Bool
-	stream  uintptr // CUstream
-	memory  uintptr // two halves, then argument values, then pointers to them
+	stream  uintptr   // CUstream
+	self    []uintptr // the stream as the arguments of cuStreamQuery
+	memory  uintptr   // two halves, then argument values, then pointers to them
 
 	// issued counts what was given to the stream, after it was given; finished is the issue count
 	// at some moment when the stream was then found empty.
@@ -96,6 +97,7 @@ func (d *device) NewQueue() (hal.DriverQueue, error) {
 		_ = q.Close()
 		return nil, err
 	}
+	q.self = []uintptr{q.stream}
 	for i := range q.halves {
 		q.halves[i].memory = unsafe.Slice((*byte)(dl.Pointer(q.memory+uintptr(i)*halfSize)), halfSize)
 	}
@@ -180,7 +182,7 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 	c := q.context
 	gate.RLock()
 	runtime.LockOSThread()
-	r := code(c.api.CtxSetCurrent.Call(c.handle))
+	r := code(c.api.CtxSetCurrent.Call(c.bind...))
 	if r == success {
 		r = code(c.api.LaunchKernel.Call(q.call[:]...))
 	}
@@ -329,9 +331,9 @@ func (q *queue) query() result {
 	}
 	c := q.context
 	runtime.LockOSThread()
-	r := code(c.api.CtxSetCurrent.Call(c.handle))
+	r := code(c.api.CtxSetCurrent.Call(c.bind...))
 	if r == success {
-		r = code(c.api.StreamQuery.Call(q.stream))
+		r = code(c.api.StreamQuery.Call(q.self...))
 	}
 	runtime.UnlockOSThread()
 	if r == success {
