@@ -7,6 +7,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/dialtone-gpu/dialtone/internal/nap"
 )
 
 // Arg is a kernel argument.
@@ -85,20 +87,19 @@ func (q *Queue) Write(dst *Buffer, offset int, src []byte) error {
 // Done reports whether all is finished, and what failed. It never blocks.
 func (q *Queue) Done() (bool, error) { return q.driver.Done() }
 
-// Wait polls until all is finished or the context ends; what runs goes on in the latter case.
+// Wait polls until all is finished or the context ends; what runs goes on in the latter case. It
+// looks often at first and then at intervals of about a hundredth of the time waited, 2 ms at most.
 func (q *Queue) Wait(ctx context.Context) error {
-	pause := 5 * time.Microsecond
+	start := time.Now()
 	for {
 		done, err := q.driver.Done()
 		if done || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		pause = min(pause*5/4, 500*time.Microsecond)
+		nap.For(min(time.Since(start)/100, 2*time.Millisecond))
 	}
 }
 

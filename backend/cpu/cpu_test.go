@@ -98,10 +98,10 @@ func TestFaults(t *testing.T) {
 		{"trap", `__builtin_trap();`, "trap"},
 		{"divide", `volatile int n = 7, z = 0; n = n / z;`, "SIGFPE"},
 		{"abort", `extern void abort(void); abort();`, "SIGABRT"},
-		{"stack", `volatile char big[1 << 20]; big[0] = 1; big[(1 << 20) - 1] = 2;`, "SIGSEGV"},
+		{"stack", `extern int deep(volatile int *); volatile int n = 0; deep(&n);`, "SIGSEGV"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := launch(t, d, "void dialtone_entry_k(const struct dialtone_item *i, void **a) {\n if (i->group_id[0] == 3) {"+c.body+"}\n}", 8, 4, 10*time.Second)
+			err := launch(t, d, "int deep(volatile int *n) { volatile int m = *n + 1; return deep(&m) + m; }\nvoid dialtone_entry_k(const struct dialtone_item *i, void **a) {\n if (i->group_id[0] == 3) {"+c.body+"}\n}", 8, 4, 10*time.Second)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "kernel k") || !strings.Contains(err.Error(), "group 3,0,0") {
 				t.Fatalf("got %v, want it to say %s, kernel k and group 3", err, c.want)
 			}

@@ -17,7 +17,7 @@ import (
 func encode(args []Arg) []byte {
 	var wire []byte
 	for _, a := range args {
-		wire = append(wire, byte(a.Kind))
+		wire = binary.LittleEndian.AppendUint32(wire, uint32(a.Kind))
 		switch a.Kind {
 		case Int32, Uint32, Float32:
 			wire = binary.LittleEndian.AppendUint32(wire, uint32(a.Bits))
@@ -26,6 +26,9 @@ func encode(args []Arg) []byte {
 		case String:
 			wire = binary.LittleEndian.AppendUint32(wire, uint32(len(a.Str)))
 			wire = append(wire, a.Str...)
+			wire = append(wire, make([]byte, -len(a.Str)&3)...)
+		case NullString:
+			wire = binary.LittleEndian.AppendUint32(wire, 0)
 		}
 	}
 	return wire
@@ -47,16 +50,16 @@ func TestDecodeArgs(t *testing.T) {
 		want []Arg
 	}{
 		{"", nil},
-		{"\x01\xfe\xff\xff\xff", list(i32(-2))},
-		{"\x02\xfe\xff\xff\xff", list(u32(0xfffffffe))},
-		{"\x03\xfe\xff\xff\xff\xff\xff\xff\xff", list(i64(-2))},
-		{"\x04\x01\x02\x03\x04\x05\x06\x07\x08", list(u64(0x0807060504030201))},
-		{"\x05\x00\x00\xc0\xbf", list(f32(-1.5))},
-		{"\x06\x00\x00\x00\x00\x00\x00\xf8\x3f", list(f64(1.5))},
-		{"\x07\x03\x00\x00\x00abc", list(str("abc"))},
-		{"\x07\x00\x00\x00\x00\x08", list(str(""), null())},
-		{"\x08\x08", list(null(), null())},
-		{"\x09\x10\x00\x00\x00\x00\x00\x00\x80", list(ptr(0x8000000000000010))},
+		{"\x01\x00\x00\x00\xfe\xff\xff\xff", list(i32(-2))},
+		{"\x02\x00\x00\x00\xfe\xff\xff\xff", list(u32(0xfffffffe))},
+		{"\x03\x00\x00\x00\xfe\xff\xff\xff\xff\xff\xff\xff", list(i64(-2))},
+		{"\x04\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08", list(u64(0x0807060504030201))},
+		{"\x05\x00\x00\x00\x00\x00\xc0\xbf", list(f32(-1.5))},
+		{"\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\xf8\x3f", list(f64(1.5))},
+		{"\x07\x00\x00\x00\x03\x00\x00\x00abc\x00", list(str("abc"))},
+		{"\x07\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00", list(str(""), null())},
+		{"\x08\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00", list(null(), null())},
+		{"\x09\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x80", list(ptr(0x8000000000000010))},
 	} {
 		got, err := DecodeArgs(nil, []byte(c.wire))
 		if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
@@ -71,22 +74,25 @@ func TestDecodeArgsErrors(t *testing.T) {
 		good int
 		says string
 	}{
-		{"\x00", 0, "argument 1 at byte 0 has the unknown kind 0"},
-		{"\x08\x0a", 1, "argument 2 at byte 1 has the unknown kind 10"},
-		{"\x01", 0, "argument 1 (int32) at byte 0 is cut off"},
-		{"\x01\x00\x00\x00", 0, "cut off"},
-		{"\x06\x00\x00\x00\x00\x00\x00\x00", 0, "cut off"},
-		{"\x07\x00\x00\x00", 0, "cut off"},
-		{"\x07\x04\x00\x00\x00abc", 0, "cut off"},
-		{"\x08\x07\xff\xff\xff\xffabc", 1, "argument 2 (string) at byte 1 is cut off"},
-		{strings.Repeat("\x08", 65), 64, "more than 64 arguments"},
+		{"\x00\x00\x00\x00", 0, "argument 1 at byte 0 has the unknown kind 0"},
+		{"\x01\x01\x00\x00", 0, "unknown kind 257"},
+		{"\x08\x00\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x00", 1, "argument 2 at byte 8 has the unknown kind 10"},
+		{"\x01\x00", 0, "argument 1 at byte 0 is cut off"},
+		{"\x01\x00\x00\x00", 0, "argument 1 (int32) at byte 0 is cut off"},
+		{"\x01\x00\x00\x00\x00\x00", 0, "cut off"},
+		{"\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 0, "cut off"},
+		{"\x07\x00\x00\x00\x00\x00\x00", 0, "cut off"},
+		{"\x07\x00\x00\x00\x04\x00\x00\x00abc", 0, "cut off"},
+		{"\x07\x00\x00\x00\x03\x00\x00\x00abc", 0, "cut off"},
+		{"\x08\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\xff\xff\xff\xffabc\x00", 1, "argument 2 (string) at byte 8 is cut off"},
+		{strings.Repeat("\x08\x00\x00\x00\x00\x00\x00\x00", 65), 64, "more than 64 arguments"},
 	} {
 		got, err := DecodeArgs(nil, []byte(c.wire))
 		if !errors.Is(err, ErrWire) || !strings.Contains(err.Error(), c.says) || len(got) != c.good {
 			t.Errorf("%q: %d arguments, %v, want %d, %q", c.wire, len(got), err, c.good, c.says)
 		}
 	}
-	if got, err := DecodeArgs(nil, bytes.Repeat([]byte{8}, 64)); len(got) != 64 || err != nil {
+	if got, err := DecodeArgs(nil, bytes.Repeat([]byte{8, 0, 0, 0, 0, 0, 0, 0}, 64)); len(got) != 64 || err != nil {
 		t.Errorf("64 arguments: %d, %v", len(got), err)
 	}
 }
@@ -98,11 +104,11 @@ func TestDecodeArgsStorage(t *testing.T) {
 	if err != nil || len(got) != 2 || &got[0] != &buf[0] {
 		t.Fatalf("%d arguments, %v, in buf's storage: %v", len(got), err, &got[0] == &buf[0])
 	}
-	wire[5] = 'X'
+	wire[8] = 'X'
 	if string(got[0].Str) != "Xbc" {
 		t.Error("the string was copied")
 	}
-	if _ = append(got[0].Str, 'Y'); wire[8] == 'Y' {
+	if _ = append(got[0].Str, 'Y'); wire[11] == 'Y' {
 		t.Error("appending to a string writes into the list")
 	}
 	buf = make([]Arg, 0, maxArgs)
@@ -162,16 +168,17 @@ func FuzzDecodeArgs(f *testing.F) {
 	for _, c := range table {
 		f.Add(encode(c.args))
 	}
-	f.Add([]byte("\x08\x07\xff\xff\xff\xffabc"))
-	f.Add(bytes.Repeat([]byte{8}, 65))
+	f.Add([]byte("\x08\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\xff\xff\xff\xffabc\x00"))
+	f.Add(bytes.Repeat([]byte{8, 0, 0, 0, 0, 0, 0, 0}, 65))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		args, err := DecodeArgs(nil, wire)
 		if len(args) > maxArgs {
 			t.Fatalf("%d arguments", len(args))
 		}
-		again := encode(args)
-		if !bytes.HasPrefix(wire, again) {
-			t.Fatalf("%q decodes to %v", wire, args)
+		again := encode(args) // only what fills up words may differ
+		back, e := DecodeArgs(nil, again)
+		if diff := cmp.Diff(args, back, cmpopts.EquateEmpty()); diff != "" || e != nil {
+			t.Fatalf("%q: %v\n%s", wire, e, diff)
 		}
 		if err == nil && len(again) != len(wire) {
 			t.Fatalf("%d of %d bytes are ignored", len(wire)-len(again), len(wire))

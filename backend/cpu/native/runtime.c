@@ -37,7 +37,7 @@
 #define STOP_SIGNAL SIGUSR2
 #endif
 
-enum { STACK_BYTES = 256 * 1024, GUARD_BYTES = 64 * 1024, ALT_STACK_BYTES = 64 * 1024 };
+enum { STACK_BYTES = 256 * 1024, GUARD_BYTES = 1024 * 1024, ALT_STACK_BYTES = 64 * 1024 };
 
 typedef void (*entry_point)(const struct dialtone_item *, void **);
 
@@ -131,8 +131,7 @@ __asm__(".text\n.globl " SYMBOL(dialtone_switch) "\n" HIDDEN(dialtone_switch) SY
         ".globl " SYMBOL(dialtone_first) "\n" HIDDEN(dialtone_first) SYMBOL(dialtone_first) ":\n"
         "  movq %r12, %rdi\n  call *%r13\n  hlt\n");
 static void prepare(struct fiber *f) {
-    void **sp = (void **)(f->stack + STACK_BYTES - 64);
-    *--sp = 0;
+    void **sp = (void **)(f->stack + STACK_BYTES - 64); /* a multiple of 16, as dialtone_first's call needs it */
     *--sp = (void *)dialtone_first;
     *--sp = 0;                           /* rbp */
     *--sp = 0;                           /* rbx */

@@ -1,0 +1,126 @@
+// Package device is the kernel-side library: portable kernel C in which kernels call the
+// operating system, and the preludes that make one text mean the same in C11, OpenCL C 1.2 and
+// CUDA C++. It is text: [Unit.Assemble] puts it in front of a program.
+//
+// The reference for kernel authors is docs/kernel-c.md.
+package device
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/samber/lo"
+)
+
+//go:generate go run ./gen
+
+//go:embed *.h dialect/*.h
+var files embed.FS
+
+// space is an address space of a dialect, for which space.h is taken in once.
+type space struct {
+	qualifier, field string
+	id               int
+	constant         bool
+}
+
+// dialect says how a language's prelude is put together.
+type dialect struct {
+	file   string
+	spaces []space
+	// entries generates what makes kernels callable, if the KERNEL macro alone does not.
+	entries func([]Kernel) string
+}
+
+var oneSpace = []space{{field: "any"}}
+
+var dialects = map[string]dialect{
+	"c11":      {file: "dialect/c11.h", spaces: oneSpace, entries: c11Entries},
+	"cuda-c++": {file: "dialect/cuda.h", spaces: oneSpace},
+	"opencl-c-1.2": {file: "dialect/opencl.h", spaces: []space{
+		{field: "in_own", id: 0},
+		{qualifier: "__global", field: "in_global", id: 1},
+		{qualifier: "__local", field: "in_group", id: 2},
+		{qualifier: "__constant", field: "in_fixed", id: 3, constant: true},
+	}},
+}
+
+// Dialects lists the languages, sorted.
+func Dialects() []string {
+	names := lo.Keys(dialects)
+	slices.Sort(names)
+	return names
+}
+
+// Options is what the plan and the program decide about the text.
+type Options struct {
+	// Defines are macros to set, "NAME" or "NAME=VALUE".
+	Defines []string
+	// Calls are the opcodes of the program's own calls, by name.
+	Calls map[string]uint16
+}
+
+// Assemble gives the complete text for a dialect. The line numbers of the program's own part are
+// its own. An imported call without an opcode is an error that names it.
+func (u *Unit) Assemble(language string, opts Options) (string, error) {
+	d, ok := dialects[language]
+	if !ok {
+		return "", fmt.Errorf("no kernel dialect %q; there are %s", language, strings.Join(Dialects(), ", "))
+	}
+	var b strings.Builder
+	for _, def := range opts.Defines {
+		name, value, _ := strings.Cut(def, "=")
+		fmt.Fprintf(&b, "#define %s %s\n", name, value)
+	}
+	for _, name := range u.Imports {
+		op, ok := opts.Calls[name]
+		if !ok {
+			return "", fmt.Errorf("%s imports the call %q, which the host program does not register", u.Name, name)
+		}
+		fmt.Fprintf(&b, "#define HC_CALL_%s %du\n", name, op)
+	}
+	include := func(name string) {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			panic("BUG: the kernel library lacks " + name)
+		}
+		fmt.Fprintf(&b, "#line 1 \"dialtone/%s\"\n%s", name, text)
+	}
+	include(d.file)
+	include("wire.h")
+	include("views.h")
+	include("services.h")
+	include("port.h")
+	for _, s := range d.spaces {
+		fmt.Fprintf(&b, "#define HC_SPACE %s\n#define HC_FIELD %s\n#define HC_SPACE_ID %du\n", s.qualifier, s.field, s.id)
+		if s.constant {
+			b.WriteString("#define HC_SPACE_CONSTANT 1\n")
+		}
+		include("space.h")
+		b.WriteString("#undef HC_SPACE\n#undef HC_FIELD\n#undef HC_SPACE_ID\n#undef HC_SPACE_CONSTANT\n")
+	}
+	include("transfer.h")
+	include("calls.h")
+	fmt.Fprintf(&b, "#line 1 %q\n%s\n", u.Name, u.Text)
+	if d.entries != nil {
+		fmt.Fprintf(&b, "#line 1 \"dialtone/entries\"\n%s", d.entries(u.Kernels))
+	}
+	return b.String(), nil
+}
+
+// c11Entries generates a function of one type for each kernel: arguments come as pointers to
+// their values, the mailbox's three first.
+func c11Entries(kernels []Kernel) string {
+	var b strings.Builder
+	for _, k := range kernels {
+		fmt.Fprintf(&b, "void dialtone_entry_%s(const struct dialtone_item *item, void **a) {\n"+
+			"    %s(item, *(hc_u32 **)a[0], *(hc_u32 **)a[1], (const hc_params *)a[2]", k.Name, k.Name)
+		for i, p := range k.Params {
+			fmt.Fprintf(&b, ", *(%s *)a[%d]", p.Type, i+3)
+		}
+		b.WriteString(");\n}\n")
+	}
+	return b.String()
+}

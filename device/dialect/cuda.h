@@ -1,0 +1,111 @@
+/* CUDA C++ dialect, sm_70 and later: a warp is a subgroup. Accesses to the mailbox are PTX with
+   explicit order and scope (PTX ISA, "Memory Consistency Model"); nothing here needs a header. */
+typedef unsigned char hc_u8;
+typedef int hc_i32;
+typedef unsigned int hc_u32;
+typedef long long hc_i64;
+typedef unsigned long long hc_u64;
+typedef decltype(sizeof(0)) hc_size;
+
+#define GLOBAL
+#define CONSTANT const
+#define SHARED __shared__
+#define DEVICE static __device__ inline
+#define HC_INLINE static __device__ __forceinline__
+#define HC_NOINLINE static __device__ __noinline__
+#define HC_OVERLOAD static __device__ inline
+#define HC_UNROLL _Pragma("unroll")
+#define HC_CPLUSPLUS 1
+#define HC_ONE_SPACE 1
+#define HC_WORD_COPIES 1
+#define HC_DOUBLE 1
+#define HC_LANES 32
+#define HC_WIDE 1
+
+#define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
+#define hc hc_local_, hc_mail_, hc_params_
+#define HC_P(field) (hc_params_.field)
+#define KERNEL(name, ...) extern "C" __global__ void name(hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_, ##__VA_ARGS__)
+
+#define HC_DIM_(v, d) ((d) == 0 ? v.x : (d) == 1 ? v.y : v.z)
+#define hc_global_id_in(d) (HC_DIM_(blockIdx, d) * HC_DIM_(blockDim, d) + HC_DIM_(threadIdx, d))
+#define hc_local_id_in(d) HC_DIM_(threadIdx, d)
+#define hc_group_id_in(d) HC_DIM_(blockIdx, d)
+#define hc_group_size_in(d) HC_DIM_(blockDim, d)
+#define hc_group_count_in(d) HC_DIM_(gridDim, d)
+#define hc_barrier() __syncthreads()
+HC_INLINE void hc_stop_lane() { asm volatile("exit;"); }
+
+/* The first polls go out back to back; later ones leave the bus to others. */
+#ifndef HC_PAUSE_FREE
+#define HC_PAUSE_FREE 4u
+#endif
+#ifndef HC_PAUSE_STEP
+#define HC_PAUSE_STEP 64u
+#endif
+#ifndef HC_PAUSE_MOST
+#define HC_PAUSE_MOST 2048u
+#endif
+HC_INLINE void hc_pause_(hc_u32 turns) {
+    if (turns >= HC_PAUSE_FREE) {
+        hc_u32 ns = (turns - HC_PAUSE_FREE + 1u) * HC_PAUSE_STEP;
+        asm volatile("nanosleep.u32 %0;" ::"r"(ns < HC_PAUSE_MOST ? ns : HC_PAUSE_MOST));
+    }
+}
+#define hc_pause(turns) hc_pause_(turns)
+
+HC_INLINE hc_u32 hc_load(const hc_u32 *p) { hc_u32 v; asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v; }
+HC_INLINE hc_u32 hc_load_acquire(const hc_u32 *p) { hc_u32 v; asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v; }
+HC_INLINE hc_u64 hc_load64(const hc_u32 *p) { hc_u64 v; asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory"); return v; }
+HC_INLINE hc_u64 hc_load64_acquire(const hc_u32 *p) { hc_u64 v; asm volatile("ld.acquire.sys.global.u64 %0, [%1];" : "=l"(v) : "l"(p) : "memory"); return v; }
+HC_INLINE void hc_store(hc_u32 *p, hc_u32 v) { asm volatile("st.relaxed.sys.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
+HC_INLINE void hc_store_release(hc_u32 *p, hc_u32 v) { asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
+HC_INLINE void hc_store64(hc_u32 *p, hc_u64 v) { asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory"); }
+HC_INLINE void hc_store64_release(hc_u32 *p, hc_u64 v) { asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory"); }
+HC_INLINE void hc_fence() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+HC_INLINE hc_u32 hc_atomic_add_(hc_u32 *p, hc_u32 v) { hc_u32 r; asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], %2;" : "=r"(r) : "l"(p), "r"(v) : "memory"); return r; }
+#define hc_atomic_add(p, v) hc_atomic_add_((hc_u32 *)(p), (v))
+HC_INLINE int hc_lock(hc_u32 *p, hc_u32 *ticket) {
+    hc_u32 old;
+    asm volatile("atom.relaxed.gpu.global.or.b32 %0, [%1], 1;" : "=r"(old) : "l"(p) : "memory");
+    *ticket = old >> 1;
+    return !(old & 1u);
+}
+/* Relaxed: whoever claims the slot next writes its request only after this store was seen, and
+   all that was read from the slot has been compared or stored by then. */
+HC_INLINE void hc_unlock(hc_u32 *p, hc_u32 v) { asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
+
+typedef hc_u32 hc_mask;
+HC_INLINE hc_mask hc_active_mask() { return __activemask(); }
+HC_INLINE hc_mask hc_match(hc_mask m, hc_u32 key) { return __match_any_sync(m, key); }
+#define hc_mask_low(m) (m)
+#define hc_mask_high(m) 0u
+HC_INLINE hc_u32 hc_lane() { hc_u32 v; asm("mov.u32 %0, %%laneid;" : "=r"(v)); return v; }
+HC_INLINE hc_u32 hc_lanes_below_() { hc_u32 v; asm("mov.u32 %0, %%lanemask_lt;" : "=r"(v)); return v; }
+HC_INLINE int hc_is_leader(hc_mask m) { return (m & hc_lanes_below_()) == 0; }
+HC_INLINE hc_u32 hc_rank(hc_mask m) { return __popc(m & hc_lanes_below_()); }
+HC_INLINE hc_u32 hc_count(hc_mask m) { return __popc(m); }
+HC_INLINE hc_u32 hc_broadcast(hc_mask m, hc_u32 v) { return __shfl_sync(m, v, __ffs(m) - 1); }
+HC_INLINE int hc_all(hc_mask m, int x) { return __all_sync(m, x); }
+HC_INLINE int hc_any(hc_mask m, int x) { return __any_sync(m, x); }
+HC_INLINE void hc_sync(hc_mask m) { __syncwarp(m); }
+HC_INLINE hc_u32 hc_subgroup_index() {
+    hc_u32 group = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    hc_u32 local = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+    return group * ((blockDim.x * blockDim.y * blockDim.z + 31u) / 32u) + local / 32u;
+}
+HC_INLINE hc_u64 hc_globaltimer_() { hc_u64 v; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(v)); return v; }
+#define HC_DEVICE_CLOCK_NS() hc_globaltimer_()
+
+HC_INLINE void hc_store_16(hc_u32 *to, const hc_u8 *from) {
+    const hc_u32 *f = (const hc_u32 *)from;
+    asm volatile("st.relaxed.sys.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(f[0]), "r"(f[1]), "r"(f[2]), "r"(f[3]) : "memory");
+}
+/* Four loads in flight at once: each is a trip over the bus. */
+HC_INLINE void hc_load_64(hc_u8 *to, const hc_u32 *from) {
+    hc_u32 v[16];
+    hc_u32 *t = (hc_u32 *)to;
+    HC_UNROLL for (int i = 0; i < 4; i++)
+        asm volatile("ld.relaxed.sys.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v[i * 4]), "=r"(v[i * 4 + 1]), "=r"(v[i * 4 + 2]), "=r"(v[i * 4 + 3]) : "l"(from + i * 4) : "memory");
+    HC_UNROLL for (int i = 0; i < 16; i++) t[i] = v[i];
+}

@@ -1,0 +1,78 @@
+/* OpenCL C 1.2 dialect: one lane per subgroup, since 1.2 has no portable subgroups. */
+typedef uchar hc_u8;
+typedef int hc_i32;
+typedef uint hc_u32;
+typedef long hc_i64;
+typedef ulong hc_u64;
+typedef size_t hc_size;
+
+#define GLOBAL __global
+#define CONSTANT __constant
+#define SHARED __local
+#define HC_GROUP_SPACE __local
+#define DEVICE static inline
+#define HC_INLINE static inline
+#define HC_NOINLINE static
+#define HC_OVERLOAD static inline __attribute__((overloadable))
+#define HC_UNROLL
+#ifdef cl_khr_fp64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#define HC_DOUBLE 1
+#endif
+#define HC_LANES 1
+
+#define HC __global hc_u32 *hc_local_, __global hc_u32 *hc_mail_, const hc_params hc_params_
+#define hc hc_local_, hc_mail_, hc_params_
+#define HC_P(field) (hc_params_.field)
+#define KERNEL(name, ...) __kernel void name(HC, ##__VA_ARGS__)
+
+#define hc_global_id_in(d) ((hc_u32)get_global_id(d))
+#define hc_local_id_in(d) ((hc_u32)get_local_id(d))
+#define hc_group_id_in(d) ((hc_u32)get_group_id(d))
+#define hc_group_size_in(d) ((hc_u32)get_local_size(d))
+#define hc_group_count_in(d) ((hc_u32)get_num_groups(d))
+#define hc_barrier() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+#define hc_stop_lane() ((void)0) /* 1.2 cannot end a work-item: its later calls fail at once */
+
+/* A waiting work-item gives its core away where the device is a host processor; the plan
+   defines HC_HOST_YIELD only after such a kernel has compiled and run there. */
+HC_INLINE void hc_pause_(hc_u32 turns) {
+#if defined(HC_HOST_YIELD) && defined(__x86_64__)
+    if (turns > 64u) {
+        long r; /* sched_yield(2), number 24 on x86-64 Linux */
+        __asm__ volatile("syscall" : "=a"(r) : "0"(24L) : "rcx", "r11", "memory");
+    }
+#endif
+}
+#define hc_pause(turns) hc_pause_(turns)
+
+HC_INLINE hc_u32 hc_load(volatile __global const hc_u32 *p) { return *p; }
+HC_INLINE hc_u32 hc_load_acquire(volatile __global const hc_u32 *p) { hc_u32 v = *p; mem_fence(CLK_GLOBAL_MEM_FENCE); return v; }
+HC_INLINE void hc_store(volatile __global hc_u32 *p, hc_u32 v) { *p = v; }
+HC_INLINE void hc_store_release(volatile __global hc_u32 *p, hc_u32 v) { mem_fence(CLK_GLOBAL_MEM_FENCE); *p = v; }
+HC_INLINE void hc_fence(void) { mem_fence(CLK_GLOBAL_MEM_FENCE); }
+#define hc_atomic_add(p, v) atomic_add((volatile __global hc_u32 *)(p), (v))
+HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
+    hc_u32 old = atomic_or(p, 1u);
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    *ticket = old >> 1;
+    return !(old & 1u);
+}
+#define hc_unlock(p, v) hc_store_release(p, v)
+
+typedef hc_u32 hc_mask;
+#define hc_active_mask() 1u
+#define hc_match(m, key) (m)
+#define hc_mask_low(m) (m)
+#define hc_mask_high(m) 0u
+#define hc_lane() 0u
+#define hc_is_leader(m) 1
+#define hc_rank(m) 0u
+#define hc_count(m) 1u
+#define hc_broadcast(m, v) (v)
+#define hc_all(m, x) (x)
+#define hc_any(m, x) (x)
+#define hc_sync(m) ((void)0)
+HC_INLINE hc_u32 hc_subgroup_index(void) {
+    return (hc_u32)((get_global_id(2) * get_global_size(1) + get_global_id(1)) * get_global_size(0) + get_global_id(0));
+}

@@ -1,0 +1,171 @@
+package device
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Unit is a kernel file: its text and what a look at it found.
+type Unit struct {
+	Name    string
+	Text    string
+	Kernels []Kernel
+	Imports []string // names of HC_IMPORT, sorted, each once
+}
+
+// Kernel is a declaration KERNEL(name, parameters...).
+type Kernel struct {
+	Name   string
+	Params []Param
+	Line   int
+}
+
+// Param is a parameter of a kernel.
+type Param struct {
+	Type    string // "GLOBAL const char *"
+	Name    string
+	Pointer bool // takes a buffer; otherwise a value
+}
+
+var (
+	kernelStart = regexp.MustCompile(`\bKERNEL\s*\(`)
+	importCall  = regexp.MustCompile(`\bHC_IMPORT\s*\(\s*([A-Za-z_]\w*)\s*\)`)
+	identifier  = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+	lastWord    = regexp.MustCompile(`^(.*[\s*])([A-Za-z_]\w*)$`)
+)
+
+// Parse looks for the kernels and imports of a file. It is no C parser: declarations made by
+// macros of the file itself stay unseen.
+func Parse(name, text string) (*Unit, error) {
+	u := &Unit{Name: name, Text: text}
+	code := blank(text)
+	for _, at := range kernelStart.FindAllStringIndex(code, -1) {
+		line := 1 + strings.Count(code[:at[0]], "\n")
+		fail := func(format string, a ...any) error {
+			return fmt.Errorf("%s:%d: KERNEL: %s", name, line, fmt.Sprintf(format, a...))
+		}
+		list, ok := argumentList(code[at[1]:])
+		if !ok {
+			return nil, fail("the parenthesis is not closed")
+		}
+		k := Kernel{Name: strings.TrimSpace(list[0]), Line: line}
+		if !identifier.MatchString(k.Name) {
+			return nil, fail("want KERNEL(name, parameters...), got the name %q", k.Name)
+		}
+		for _, p := range list[1:] {
+			m := lastWord.FindStringSubmatch(strings.Join(strings.Fields(p), " "))
+			if m == nil {
+				return nil, fail("%s: want TYPE NAME for a parameter, got %q", k.Name, strings.TrimSpace(p))
+			}
+			typ := strings.TrimSpace(m[1])
+			pointer := strings.HasSuffix(typ, "*")
+			if pointer && !strings.Contains(typ, "GLOBAL") {
+				return nil, fail("%s: the pointer %s must be GLOBAL", k.Name, m[2])
+			}
+			k.Params = append(k.Params, Param{Type: typ, Name: m[2], Pointer: pointer})
+		}
+		if slices.ContainsFunc(u.Kernels, func(o Kernel) bool { return o.Name == k.Name }) {
+			return nil, fail("%s is declared twice", k.Name)
+		}
+		u.Kernels = append(u.Kernels, k)
+	}
+	for _, m := range importCall.FindAllStringSubmatch(code, -1) {
+		u.Imports = append(u.Imports, m[1])
+	}
+	slices.Sort(u.Imports)
+	u.Imports = slices.Compact(u.Imports)
+	return u, nil
+}
+
+// Kernel finds the kernel of that name; the empty name means the only one.
+func (u *Unit) Kernel(name string) (Kernel, error) {
+	var names []string
+	for _, k := range u.Kernels {
+		if k.Name == name || name == "" && len(u.Kernels) == 1 {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return Kernel{}, fmt.Errorf("%s has no kernel: declare one with KERNEL(name) { ... }", u.Name)
+	case name == "":
+		return Kernel{}, fmt.Errorf("%s has several kernels, say which: %s", u.Name, strings.Join(names, ", "))
+	}
+	return Kernel{}, fmt.Errorf("%s has no kernel %q; it has %s", u.Name, name, strings.Join(names, ", "))
+}
+
+// argumentList splits what follows an opening parenthesis at its commas, up to the closing one.
+func argumentList(s string) ([]string, bool) {
+	var list []string
+	depth, from := 0, 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '(', '[', '{':
+			depth++
+		case ',':
+			if depth == 0 {
+				list, from = append(list, s[from:i]), i+1
+			}
+		case ')', ']', '}':
+			if depth == 0 {
+				return append(list, s[from:i]), true
+			}
+			depth--
+		}
+	}
+	return nil, false
+}
+
+// blank replaces comments, literals and preprocessor lines by spaces; lines and places stay.
+func blank(text string) string {
+	out := []byte(text)
+	wipe := func(from, to int) {
+		for i := from; i < to && i < len(out); i++ {
+			if out[i] != '\n' {
+				out[i] = ' '
+			}
+		}
+	}
+	find := func(from int, what string) int {
+		if n := strings.Index(text[from:], what); n >= 0 {
+			return from + n + len(what)
+		}
+		return len(text)
+	}
+	lineStart := true
+	for i := 0; i < len(text); {
+		from := i
+		switch c := text[i]; {
+		case strings.HasPrefix(text[i:], "/*"):
+			i = find(i+2, "*/")
+			wipe(from, i)
+		case strings.HasPrefix(text[i:], "//"), c == '#' && lineStart:
+			for i < len(text) && (text[i] != '\n' || text[i-1] == '\\') {
+				i++
+			}
+			wipe(from, i)
+		case c == '"' || c == '\'':
+			for i++; i < len(text) && text[i] != c && text[i] != '\n'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			i++
+			wipe(from, i)
+		case c == '\n':
+			lineStart = true
+			i++
+			continue
+		case c == ' ' || c == '\t' || c == '\r':
+			i++
+			continue
+		default:
+			i++
+		}
+		lineStart = false
+	}
+	return string(out)
+}

@@ -1,0 +1,120 @@
+// Package call is one hostcall as services see it: what the active lanes of a subgroup ask for at
+// once, and what they get. Which transport carried it does not show.
+package call
+
+import (
+	"context"
+	"math/bits"
+
+	"github.com/dialtone-gpu/dialtone/hostcall/errno"
+	"github.com/dialtone-gpu/dialtone/hostcall/wire"
+)
+
+// Stop as a lane's errno ends that lane: the run is over.
+const Stop errno.Errno = wire.ErrnoStop
+
+// Call is a decoded request and its answer. A transport fills it in, a [Handler] answers it; it is
+// reused afterwards, so a handler keeps nothing of it.
+type Call struct {
+	Op   wire.Opcode
+	Mask uint64 // the active lanes
+	In   int    // words each lane sent
+	Out  int    // words each lane wants
+
+	// HasBytes says that the call carries bytes both ways.
+	HasBytes bool
+
+	Context context.Context // ends when the run does
+
+	words  [wire.MaxWords * wire.MaxLanes]uint32 // word-major
+	errnos [wire.MaxLanes]errno.Errno
+	bytes  [wire.MaxLanes][]byte
+	rooms  [wire.MaxLanes][]byte
+
+	// Scratch is for handlers: it survives from call to call, so that they need not allocate.
+	Scratch Scratch
+}
+
+// Scratch is memory that handlers may use while they serve a call.
+type Scratch struct {
+	Text  []byte
+	Copy  []byte
+	Parts [][]byte
+	Ends  [wire.MaxLanes]int
+}
+
+// Handler serves a call: it looks at each active lane and sets result words, or an errno.
+type Handler func(*Call)
+
+// PerLane makes a handler of a function for one lane.
+func PerLane(serve func(c *Call, lane int) errno.Errno) Handler {
+	return func(c *Call) {
+		for m := c.Mask; m != 0; m &= m - 1 {
+			lane := bits.TrailingZeros64(m)
+			if c.errnos[lane] == 0 { // else the transport refused the lane
+				c.errnos[lane] = serve(c, lane)
+			}
+		}
+	}
+}
+
+// Word is word i that the lane sent, or the result set before.
+func (c *Call) Word(lane, i int) uint32 { return c.words[i*wire.MaxLanes+lane] }
+
+// SetWord sets word i of the lane's result.
+func (c *Call) SetWord(lane, i int, v uint32) { c.words[i*wire.MaxLanes+lane] = v }
+
+// Uint64 joins words i and i+1, the low half first.
+func (c *Call) Uint64(lane, i int) uint64 {
+	return uint64(c.Word(lane, i)) | uint64(c.Word(lane, i+1))<<32
+}
+
+// SetUint64 sets words i and i+1.
+func (c *Call) SetUint64(lane, i int, v uint64) {
+	c.SetWord(lane, i, uint32(v))
+	c.SetWord(lane, i+1, uint32(v>>32))
+}
+
+// Bytes are what the lane sent. They may be memory that the device still writes: copy before
+// deciding anything on them.
+func (c *Call) Bytes(lane int) []byte {
+	if !c.HasBytes {
+		return nil
+	}
+	return c.bytes[lane]
+}
+
+// SetBytes is for transports.
+func (c *Call) SetBytes(lane int, b []byte) { c.bytes[lane] = b }
+
+// Room is where bytes for the lane go; how many is said by a result word.
+func (c *Call) Room(lane int) []byte {
+	if !c.HasBytes {
+		return nil
+	}
+	return c.rooms[lane]
+}
+
+// SetRoom is for transports.
+func (c *Call) SetRoom(lane int, b []byte) { c.rooms[lane] = b }
+
+// Errno is the lane's outcome.
+func (c *Call) Errno(lane int) errno.Errno { return c.errnos[lane] }
+
+// Fail sets the lane's outcome.
+func (c *Call) Fail(lane int, e errno.Errno) { c.errnos[lane] = e }
+
+// FailAll sets the outcome of every active lane.
+func (c *Call) FailAll(e errno.Errno) {
+	for m := c.Mask; m != 0; m &= m - 1 {
+		c.errnos[bits.TrailingZeros64(m)] = e
+	}
+}
+
+// Row is word i of all lanes, for transports.
+func (c *Call) Row(i int) *[wire.MaxLanes]uint32 {
+	return (*[wire.MaxLanes]uint32)(c.words[i*wire.MaxLanes:])
+}
+
+// Errnos is the outcome of all lanes, for transports.
+func (c *Call) Errnos() *[wire.MaxLanes]errno.Errno { return &c.errnos }

@@ -1,0 +1,452 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hostcall/call"
+	"github.com/dialtone-gpu/dialtone/hostcall/errno"
+	"github.com/dialtone-gpu/dialtone/hostcall/wire"
+	"github.com/dialtone-gpu/dialtone/internal/nap"
+)
+
+// Table says who serves which opcode.
+type Table struct {
+	own  [128]entry // dialtone's calls
+	user []entry    // those from wire.FirstUserOpcode on
+}
+
+type entry struct {
+	handler call.Handler
+	inline  bool
+	in      int  // words that a packet must have at least
+	bytes   bool // it must carry bytes
+}
+
+// fits reports whether a packet has what the handler looks at.
+func (e entry) fits(r Request) bool {
+	return r.in() >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
+}
+
+// Set makes h serve op. An inline handler runs in the poller itself: it must neither block nor take
+// long, nor allocate.
+func (t *Table) Set(op wire.Opcode, h call.Handler, inline bool) {
+	e := entry{handler: h, inline: inline}
+	for _, c := range wire.Calls {
+		if c.Op == op {
+			e.in, e.bytes = c.In, c.Bytes
+		}
+	}
+	switch {
+	case int(op) < len(t.own):
+		t.own[op] = e
+	case op >= wire.FirstUserOpcode:
+		i := int(op - wire.FirstUserOpcode)
+		for len(t.user) <= i {
+			t.user = append(t.user, entry{})
+		}
+		t.user[i] = e
+	default:
+		panic(fmt.Sprintf("BUG: opcode %d belongs to no range", op))
+	}
+}
+
+func (t *Table) find(op wire.Opcode) entry {
+	if int(op) < len(t.own) {
+		return t.own[op]
+	}
+	if i := int(op) - wire.FirstUserOpcode; i >= 0 && i < len(t.user) {
+		return t.user[i]
+	}
+	return entry{}
+}
+
+// Options tune a server; the zero value is right for tests only.
+type Options struct {
+	Pollers int  // at most; at least 1
+	HostCPU bool // kernels run on this machine's cores: a spinning poller takes one from them
+	// Panicked is told of a handler that panicked, with its stack.
+	Panicked func(op wire.Opcode, cause any, stack []byte)
+}
+
+// moreLimit bounds the bytes that unfinished calls of one server keep on the host.
+const moreLimit = 256 << 20
+
+// Server answers the requests of one kernel run.
+type Server struct {
+	slots *Slots
+	table *Table
+	opts  Options
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	stopping atomic.Bool // answer everything with call.Stop
+
+	open    []atomic.Uint32 // per slot: the request that a handler has, see take and release
+	pending []Request       // per slot: that request
+	more    []*partial      // per slot: bytes of packets before the last
+	kept    atomic.Int64    // bytes in more
+
+	ranges  []slotRange
+	work    chan *job
+	free    chan *job
+	idle    atomic.Int64 // workers that wait for work
+	quit    chan struct{}
+	pollers sync.WaitGroup
+	workers sync.WaitGroup
+
+	served atomic.Uint64 // requests answered, for tests and diagnosis
+}
+
+// slotRange is what one poller looks after.
+type slotRange struct {
+	mutex    sync.Mutex // held while its slots are scanned
+	from, to int
+	parked   atomic.Bool
+	wake     chan struct{}
+	scratch  *call.Call
+	_        [64]byte
+}
+
+type job struct {
+	request Request
+	entry   entry
+	call    call.Call
+}
+
+type partial struct {
+	lanes [wire.MaxLanes][]byte
+	over  bool
+}
+
+// Start begins to serve.
+func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Server {
+	n := max(1, min(opts.Pollers, slots.Slots/64, 4))
+	s := &Server{
+		slots: slots, table: table, opts: opts,
+		open:    make([]atomic.Uint32, slots.Slots),
+		pending: make([]Request, slots.Slots),
+		more:    make([]*partial, slots.Slots),
+		ranges:  make([]slotRange, n),
+		work:    make(chan *job, slots.Slots),
+		free:    make(chan *job, min(slots.Slots, 1024)),
+		quit:    make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	slots.SetAbort(false)
+	for i := range s.ranges {
+		r := &s.ranges[i]
+		r.from, r.to = i*slots.Slots/n, (i+1)*slots.Slots/n
+		r.wake = make(chan struct{}, 1)
+		r.scratch = new(call.Call)
+		r.scratch.Context = s.ctx
+		s.pollers.Add(1)
+		go s.poll(i)
+	}
+	return s
+}
+
+// Served is the number of packets answered so far.
+func (s *Server) Served() uint64 { return s.served.Load() }
+
+// Abort ends the run: what waits is answered with call.Stop, and so is all that comes.
+func (s *Server) Abort() {
+	if s.stopping.Swap(true) {
+		return
+	}
+	s.slots.SetAbort(true)
+	s.cancel()
+	var c call.Call
+	for slot := range s.open {
+		if seq := s.open[slot].Load(); seq != 0 && s.open[slot].CompareAndSwap(seq, 0) {
+			s.answer(s.pending[slot], &c, call.Stop)
+		}
+	}
+}
+
+// Close looks once more at every slot, so that what a kernel posted before it ended or
+// died is served, then ends pollers and workers. It reports whether every handler has
+// returned within grace; if not, the mailbox's memory must stay.
+func (s *Server) Close(grace time.Duration) bool {
+	close(s.quit)
+	for i := range s.ranges {
+		s.wake(i)
+	}
+	s.pollers.Wait()
+	for i := range s.ranges {
+		s.scan(i)
+	}
+	close(s.work)
+	done := make(chan struct{})
+	go func() {
+		s.workers.Wait()
+		close(done)
+	}()
+	defer s.cancel()
+	select {
+	case <-done:
+		return true
+	case <-time.After(grace):
+	}
+	s.Abort()
+	select {
+	case <-done:
+		return true
+	case <-time.After(grace):
+		return false
+	}
+}
+
+func (s *Server) wake(i int) {
+	select {
+	case s.ranges[i].wake <- struct{}{}:
+	default:
+	}
+}
+
+// poll watches one range: it spins while requests come, then yields, then naps. The first poller
+// stands in for the others when they have parked.
+func (s *Server) poll(i int) {
+	defer s.pollers.Done()
+	mine := &s.ranges[i]
+	spin := spinTime
+	if s.opts.HostCPU {
+		spin = spinTimeHostCPU
+	}
+	quiet := 0
+	var since time.Time // when it became quiet
+	for {
+		found := s.scan(i)
+		if i == 0 {
+			for j := 1; j < len(s.ranges); j++ {
+				if s.ranges[j].parked.Load() && s.scan(j) > 0 {
+					found++
+					s.wake(j)
+				}
+			}
+		}
+		if found > 0 {
+			quiet = 0
+			if s.opts.HostCPU {
+				runtime.Gosched()
+			}
+			continue
+		}
+		quiet++
+		if quiet == 1 {
+			since = time.Now()
+		}
+		if quiet%16 != 0 {
+			if s.opts.HostCPU {
+				runtime.Gosched()
+			}
+			continue
+		}
+		select {
+		case <-s.quit:
+			return
+		default:
+		}
+		switch rested := time.Since(since); {
+		case rested < spin:
+			runtime.Gosched()
+		case i > 0 && rested > parkTime:
+			mine.parked.Store(true)
+			<-mine.wake
+			mine.parked.Store(false)
+			quiet = 0
+		default:
+			nap.For(napTime)
+			quiet += 15 // every nap is followed by one look
+		}
+	}
+}
+
+const (
+	// napTime is what an idle poller asks for; with the usual timer slack it gets about 55 us.
+	napTime = time.Microsecond
+	// spinTime is how long a poller spins after the last request of a GPU.
+	spinTime = 200 * time.Microsecond
+	// spinTimeHostCPU is the same where the kernel wants the core itself.
+	spinTimeHostCPU = 20 * time.Microsecond
+	// parkTime is how long a second poller naps before it leaves its slots to the first.
+	parkTime = 2 * time.Millisecond
+)
+
+// scan serves what is there in one range and gives the number of requests.
+func (s *Server) scan(i int) int {
+	r := &s.ranges[i]
+	if !r.mutex.TryLock() {
+		return 0
+	}
+	found := 0
+	for slot := r.from; slot < r.to; slot++ {
+		request, ok := s.slots.Peek(slot)
+		if !ok {
+			continue
+		}
+		if s.open[slot].Load() != 0 {
+			continue // the device sent again before it had its answer
+		}
+		if s.accept(r, request) {
+			found++
+		}
+	}
+	r.mutex.Unlock()
+	if found > 0 {
+		s.served.Add(uint64(found))
+	}
+	return found
+}
+
+// accept takes a request on: answers it here, or gives it to a worker.
+func (s *Server) accept(r *slotRange, request Request) bool {
+	e := s.table.find(request.Op())
+	if e.handler != nil && !e.inline && e.fits(request) && request.Call&wire.More == 0 && !s.stopping.Load() {
+		return s.hand(request, e)
+	}
+	c := r.scratch
+	ok, problem := s.slots.Accept(request, c)
+	if !ok {
+		return false
+	}
+	switch {
+	case s.stopping.Load():
+		c.FailAll(call.Stop)
+	case problem != 0:
+	case request.Call&wire.More != 0:
+		s.keep(request.Slot, c)
+	case e.handler == nil:
+		c.FailAll(errno.ENOSYS)
+	case !e.fits(request):
+		c.FailAll(errno.EPROTO)
+	default:
+		s.joinPartial(request.Slot, c)
+		s.run(e, request.Op(), c)
+	}
+	s.slots.Reply(request, c)
+	return true
+}
+
+// keep stores the bytes of a packet that has a successor.
+func (s *Server) keep(slot int, c *call.Call) {
+	p := s.more[slot]
+	if p == nil {
+		p = new(partial)
+		s.more[slot] = p
+	}
+	for m := c.Mask; m != 0; m &= m - 1 {
+		lane := bits.TrailingZeros64(m)
+		b := c.Bytes(lane)
+		if s.kept.Add(int64(len(b))) > moreLimit {
+			p.over = true
+			s.kept.Add(int64(-len(b)))
+			continue
+		}
+		p.lanes[lane] = append(p.lanes[lane], b...)
+	}
+}
+
+// joinPartial puts the bytes kept in front of those of the last packet.
+func (s *Server) joinPartial(slot int, c *call.Call) {
+	p := s.more[slot]
+	if p == nil {
+		return
+	}
+	s.more[slot] = nil
+	for m := c.Mask; m != 0; m &= m - 1 {
+		lane := bits.TrailingZeros64(m)
+		if len(p.lanes[lane]) > 0 && c.Errno(lane) == 0 {
+			c.SetBytes(lane, append(p.lanes[lane], c.Bytes(lane)...))
+		}
+		if p.over {
+			c.Fail(lane, errno.E2BIG)
+		}
+	}
+	for lane := range p.lanes {
+		s.kept.Add(int64(-len(p.lanes[lane])))
+	}
+}
+
+// hand gives a request to a worker, of which there are as many as block at once.
+func (s *Server) hand(request Request, e entry) bool {
+	var j *job
+	select {
+	case j = <-s.free:
+	default:
+		j = new(job)
+		j.call.Context = s.ctx
+	}
+	ok, problem := s.slots.Accept(request, &j.call)
+	if !ok {
+		s.recycle(j)
+		return false
+	}
+	s.joinPartial(request.Slot, &j.call)
+	if problem != 0 {
+		s.slots.Reply(request, &j.call)
+		s.recycle(j)
+		return true
+	}
+	j.request, j.entry = request, e
+	s.pending[request.Slot] = request
+	s.open[request.Slot].Store(request.Seq)
+	if s.stopping.Load() && s.open[request.Slot].CompareAndSwap(request.Seq, 0) {
+		s.answer(request, &j.call, call.Stop) // Abort came in between and did not see it
+		s.recycle(j)
+		return true
+	}
+	s.work <- j
+	if s.idle.Add(-1) < 0 {
+		s.idle.Add(1)
+		s.workers.Add(1)
+		go s.serve()
+	}
+	return true
+}
+
+func (s *Server) recycle(j *job) {
+	select {
+	case s.free <- j:
+	default:
+	}
+}
+
+func (s *Server) serve() {
+	defer s.workers.Done()
+	for j := range s.work {
+		s.run(j.entry, j.request.Op(), &j.call)
+		slot := j.request.Slot
+		if s.open[slot].CompareAndSwap(j.request.Seq, 0) {
+			s.slots.Reply(j.request, &j.call)
+		}
+		s.recycle(j)
+		s.idle.Add(1)
+	}
+}
+
+// run calls a handler; one that panics fails its call and nothing else.
+func (s *Server) run(e entry, op wire.Opcode, c *call.Call) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.FailAll(errno.EFAULT)
+			if s.opts.Panicked != nil {
+				s.opts.Panicked(op, cause, debug.Stack())
+			}
+		}
+	}()
+	e.handler(c)
+}
+
+// answer replies with one errno for all lanes.
+func (s *Server) answer(request Request, c *call.Call, e errno.Errno) {
+	c.Mask = request.Mask & s.slots.full
+	c.FailAll(e)
+	s.slots.Reply(request, c)
+}

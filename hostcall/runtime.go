@@ -1,0 +1,148 @@
+package hostcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime"
+	"sync"
+
+	"github.com/dialtone-gpu/dialtone/device"
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall/mailbox"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
+	"github.com/dialtone-gpu/dialtone/hostcall/wire"
+)
+
+// Options tune a Runtime; nil means the defaults.
+type Options struct {
+	// Plan replaces the plan that would be made from probing the device.
+	Plan *plan.Plan
+	// Pollers is the most goroutines that watch for requests, 1 to 4; 0 chooses by the machine.
+	Pollers int
+	// Warn is told of what does not end a run: a handler that panicked, with its stack. Nil discards.
+	Warn func(message string)
+	// Tagged forces short requests to travel without a fence (true) or with one (false); nil
+	// chooses by the size of the launch. For measurements.
+	Tagged *bool
+}
+
+// Runtime loads and runs programs on one device.
+type Runtime struct {
+	device *hal.Device
+	plan   plan.Plan
+	opts   Options
+
+	mutex     sync.Mutex
+	functions map[string]registered
+	sessions  []*session // idle ones
+	closed    bool
+}
+
+type registered struct {
+	op     wire.Opcode
+	serve  Function
+	inline bool
+}
+
+// New plans for a device. The device must stay open as long as the Runtime.
+func New(ctx context.Context, dev *hal.Device, opts *Options) (*Runtime, error) {
+	r := &Runtime{device: dev, functions: map[string]registered{}}
+	if opts != nil {
+		r.opts = *opts
+	}
+	if r.opts.Plan != nil {
+		r.plan = *r.opts.Plan
+		return r, nil
+	}
+	set, err := probe.Device(ctx, dev)
+	if err != nil {
+		return nil, err
+	}
+	r.plan = plan.Make(dev.Info().URI, set)
+	return r, nil
+}
+
+// Plan tells how each service is served.
+func (r *Runtime) Plan() plan.Plan { return r.plan }
+
+// Device is the device that programs run on.
+func (r *Runtime) Device() *hal.Device { return r.device }
+
+var callName = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
+// Register makes a Go function callable by kernels that are loaded afterwards, under the name that they
+// give to HC_IMPORT. It may be called from several goroutines at once.
+func (r *Runtime) Register(name string, f Function) error {
+	if !callName.MatchString(name) {
+		return fmt.Errorf("a call's name must be a C identifier, got %q", name)
+	}
+	if f == nil {
+		return fmt.Errorf("call %s: the function is nil", name)
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if _, ok := r.functions[name]; ok {
+		return fmt.Errorf("call %s is registered already", name)
+	}
+	op := wire.FirstUserOpcode + len(r.functions)
+	if op > wire.OpcodeMask {
+		return errors.New("too many calls are registered")
+	}
+	r.functions[name] = registered{op: wire.Opcode(op), serve: f}
+	return nil
+}
+
+// Load compiles a kernel file. A file at fault gives a *hal.CompileError with the file's own line numbers.
+func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error) {
+	unit, err := device.Parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.plan.NeedsHost(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	calls := map[string]uint16{}
+	table := &mailbox.Table{}
+	r.mutex.Lock()
+	for name, f := range r.functions {
+		calls[name] = uint16(f.op)
+		table.Set(f.op, f.serve.handler(), false)
+	}
+	r.mutex.Unlock()
+	full, err := unit.Assemble(string(r.device.Info().Dialect), device.Options{Defines: r.plan.Defines, Calls: calls})
+	if err != nil {
+		return nil, err
+	}
+	module, err := r.device.Compile(ctx, hal.Source{Name: name, Text: full})
+	if err != nil {
+		return nil, err
+	}
+	return &Program{runtime: r, unit: unit, module: module, functions: table}, nil
+}
+
+// pollers is how many goroutines may watch a mailbox.
+func (r *Runtime) pollers() int {
+	if r.opts.Pollers > 0 {
+		return r.opts.Pollers
+	}
+	if r.device.Info().HostCPU {
+		return 1
+	}
+	return max(1, min(4, runtime.NumCPU()/4))
+}
+
+// Close frees what idle runs left behind. Programs must be closed before.
+func (r *Runtime) Close() error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.closed = true
+	var errs []error
+	for _, s := range r.sessions {
+		errs = append(errs, s.close())
+	}
+	r.sessions = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,48 @@
+package wire
+
+import "encoding/binary"
+
+// Param is one word of the structure that every kernel receives by value.
+type Param struct {
+	Name string // the C field
+	Doc  string
+	get  func(*Params) uint32
+}
+
+// Params is that structure on the host's side.
+type Params struct {
+	Layout
+	Flags       uint32
+	ClockOffset int64  // added to the device's clock to give the host's monotonic time, ns
+	Strings     uint32 // byte offset of the argument and environment block in the local buffer
+	Argc, Envc  uint32
+}
+
+// ParamTable lists the words in order; the C structure is generated from it.
+var ParamTable = []Param{
+	{"slots", "slots of the mailbox", func(p *Params) uint32 { return uint32(p.Slots) }},
+	{"bulk", "bulk bytes per slot each way", func(p *Params) uint32 { return uint32(p.Bulk) }},
+	{"flags", "HC_FLAG_*", func(p *Params) uint32 { return p.Flags }},
+	{"request_header", "byte offsets into the mailbox", func(p *Params) uint32 { return uint32(p.RequestHeader) }},
+	{"reply_header", "", func(p *Params) uint32 { return uint32(p.ReplyHeader) }},
+	{"request", "", func(p *Params) uint32 { return uint32(p.Request) }},
+	{"reply", "", func(p *Params) uint32 { return uint32(p.Reply) }},
+	{"request_stride", "bytes per slot", func(p *Params) uint32 { return uint32(p.RequestStride) }},
+	{"reply_stride", "", func(p *Params) uint32 { return uint32(p.ReplyStride) }},
+	{"bulk_in", "", func(p *Params) uint32 { return uint32(p.BulkIn) }},
+	{"bulk_out", "", func(p *Params) uint32 { return uint32(p.BulkOut) }},
+	{"clock_low", "device clock to host monotonic, ns", func(p *Params) uint32 { return uint32(uint64(p.ClockOffset)) }},
+	{"clock_high", "", func(p *Params) uint32 { return uint32(uint64(p.ClockOffset) >> 32) }},
+	{"strings", "byte offset of the strings in the local buffer", func(p *Params) uint32 { return p.Strings }},
+	{"argc", "", func(p *Params) uint32 { return p.Argc }},
+	{"envc", "", func(p *Params) uint32 { return p.Envc }},
+}
+
+// Bytes encodes the structure as kernels read it.
+func (p *Params) Bytes() []byte {
+	b := make([]byte, 0, 4*len(ParamTable))
+	for _, f := range ParamTable {
+		b = binary.LittleEndian.AppendUint32(b, f.get(p))
+	}
+	return b
+}
