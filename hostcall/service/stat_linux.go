@@ -1,0 +1,10 @@
+package service
+
+import "syscall"
+
+func fillStat(s *Stat, sys any) {
+	if st, ok := sys.(*syscall.Stat_t); ok {
+		s.ATime, s.CTime = st.Atim.Nano(), st.Ctim.Nano()
+		s.Inode, s.Dev, s.Nlink = st.Ino, uint64(st.Dev), uint64(st.Nlink)
+	}
+}
