@@ -52,8 +52,8 @@ var faults = map[result]string{
 	719: "trap or launch failure",
 }
 
-// names serve where the driver cannot be asked or does not know its own code.
-var names = map[result]string{
+// codeNames serve where the driver cannot be asked or does not know its own code.
+var codeNames = map[result]string{
 	2: "CUDA_ERROR_OUT_OF_MEMORY", 3: "CUDA_ERROR_NOT_INITIALIZED", 34: "CUDA_ERROR_STUB_LIBRARY",
 	100: "CUDA_ERROR_NO_DEVICE", 101: "CUDA_ERROR_INVALID_DEVICE", 700: "CUDA_ERROR_ILLEGAL_ADDRESS",
 	803: "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", 999: "CUDA_ERROR_UNKNOWN",
@@ -65,7 +65,7 @@ func (d *driver) errorName(r result) string {
 	if code(d.GetErrorName.Call(uintptr(r), addr(&p))) == success && p != 0 {
 		return dl.GoString(p)
 	}
-	return names[r]
+	return codeNames[r]
 }
 
 // failure is what the driver said about op.

@@ -321,13 +321,13 @@ func TestGPUArguments(t *testing.T) {
 		t.Errorf("host memory holds %d", v)
 	}
 
-	dk := k // what the driver can tell, it is asked
+	// What the driver can tell, it is asked.
 	for what, args := range map[string][]hal.Arg{
 		"one too few":  all[:6],
 		"one too many": append(all[:7:7], hal.Int32(1)),
 		"wrong size":   append([]hal.Arg{hal.Int32(1)}, all[1:]...),
 	} {
-		err := q.Launch(dk, [3]int{}, [3]int{}, args...)
+		err := q.Launch(k, [3]int{}, [3]int{}, args...)
 		if api, _ := startedDriver(); api.FuncGetParamInfo == 0 {
 			t.Logf("%s: not checked by this driver (%v)", what, err)
 		} else if !errors.Is(err, hal.ErrInvalid) {
@@ -335,6 +335,26 @@ func TestGPUArguments(t *testing.T) {
 		}
 	}
 	wait(t, q)
+
+	// As with a driver before 12.4, which cannot.
+	api, err := startedDriver()
+	must(t, err)
+	tell := api.FuncGetParamInfo
+	api.FuncGetParamInfo = 0
+	defer func() { api.FuncGetParamInfo = tell }()
+	k = get(t, compile(t, d, kernels), "args")
+	word(where, 0).Store(0)
+	must(t, q.Launch(k, [3]int{}, [3]int{}, all...))
+	wait(t, q)
+	if v := word(where, 0).Load(); v != 77 {
+		t.Errorf("host memory holds %d", v)
+	}
+	if err := q.Launch(k, [3]int{}, [3]int{}, make([]hal.Arg, argCount+1)...); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d arguments: %v", argCount+1, err)
+	}
+	if err := q.Launch(k, [3]int{}, [3]int{}, hal.Value(make([]byte, argBytes)), hal.Value([]byte{1})); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d bytes of arguments: %v", argBytes+1, err)
+	}
 }
 
 func TestGPULimits(t *testing.T) {
@@ -769,6 +789,131 @@ func TestGPUFaults(t *testing.T) {
 			t.Logf("opened again in the same process: %v", err)
 		})
 	}
+}
+
+// TestGPUTwo: what devices have to do with each other.
+func TestGPUTwo(t *testing.T) {
+	needGPU(t)
+	if infos, _ := (backend{}).Devices(t.Context()); len(infos) < 2 {
+		t.Skip("needs two NVIDIA GPUs, there is one")
+	}
+	if !isolated(t, time.Minute) {
+		return
+	}
+	d0 := open(t)
+	d1, err := hal.Open(t.Context(), "cuda:1")
+	d1 = closing(t, d1, err)
+	if a, b := d0.Info(), d1.Info(); a.UUID == b.UUID || a.PCI == b.PCI || b.URI != "cuda:1" {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	m0, m1 := compile(t, d0, kernels), compile(t, d1, kernels)
+	q1, b0, b1 := newQueue(t, d1), alloc(t, d0, hal.DeviceMemory, 4096), alloc(t, d1, hal.DeviceMemory, 4096)
+	for what, err := range map[string]error{
+		"Launch of another's kernel":   q1.Launch(get(t, m0, "increment"), [3]int{}, [3]int{}, hal.Memory(b1)),
+		"Launch with another's buffer": q1.Launch(get(t, m1, "increment"), [3]int{}, [3]int{}, hal.Memory(b0)),
+		"Write to another's buffer":    q1.Write(b0, 0, []byte{1}),
+		"Read from another's buffer":   q1.Read(make([]byte, 1), b0, 0),
+	} {
+		if !errors.Is(err, hal.ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	queued := func() int {
+		releases.Lock()
+		defer releases.Unlock()
+		return len(releases.list)
+	}
+	w := startWaiting(t, d0, m0)
+	start := time.Now()
+	own, err := d1.Alloc(hal.DeviceMemory, 1<<20)
+	must(t, err)
+	host, err := d1.Alloc(hal.HostCoherent, 1<<20)
+	must(t, err)
+	must(t, q1.Write(own, 0, make([]byte, 1<<20)))
+	must(t, q1.Launch(get(t, m1, "increment"), [3]int{}, [3]int{}, hal.Memory(own)))
+	wait(t, q1)
+	must(t, own.Close())
+	if n := queued(); n != 0 {
+		t.Errorf("%d releases of an idle device's memory wait", n)
+	}
+	must(t, host.Close())
+	if n := queued(); n != 1 {
+		t.Errorf("%d releases of host memory wait, want 1", n)
+	}
+	took := time.Since(start)
+	if waited := w.end(t); !waited || took > waitLimit/2 {
+		t.Errorf("took %v: the other device was waited for", took)
+	}
+	if done, err := w.queue.Done(); !done || err != nil || queued() != 0 {
+		t.Errorf("done %v, %v, %d releases wait", done, err, queued())
+	}
+
+	// A fault is the device's own.
+	must(t, w.queue.Launch(get(t, m0, "fault_trap"), [3]int{}, [3]int{}, hal.Memory(w.words)))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := w.queue.Wait(ctx); !errors.Is(err, hal.ErrDeviceLost) {
+		t.Errorf("fault: %v", err)
+	}
+	must(t, q1.Launch(get(t, m1, "increment"), [3]int{}, [3]int{}, hal.Memory(b1)))
+	wait(t, q1)
+}
+
+// TestGPUHammer uses everything at once, and closes what others use.
+func TestGPUHammer(t *testing.T) {
+	if !isolated(t, time.Minute) {
+		return
+	}
+	d := open(t)
+	m := compile(t, d, kernels)
+	k := get(t, m, "increment")
+	end := time.Now().Add(2 * time.Second)
+	fine := func(err error) {
+		if err != nil && !errors.Is(err, hal.ErrClosed) {
+			t.Error(err)
+		}
+	}
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				q, err := d.NewQueue()
+				fine(err)
+				b, err := d.Alloc(hal.DeviceMemory, 3*halfSize)
+				fine(err)
+				h, err := d.Alloc(hal.HostCoherent, 4096)
+				fine(err)
+				own, err := d.Compile(t.Context(), hal.Source{Name: "test.kernel.c", Text: kernels})
+				fine(err)
+				if t.Failed() {
+					return
+				}
+				var users sync.WaitGroup
+				users.Go(func() { fine(q.Write(b, 0, make([]byte, 3*halfSize))) })
+				users.Go(func() { fine(q.Read(make([]byte, 3*halfSize), b, 0)) })
+				users.Go(func() {
+					for range 20 {
+						fine(q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)))
+						_, err := q.Done()
+						fine(err)
+					}
+				})
+				users.Go(func() { fine(q.Read(make([]byte, 4096), h, 0)) })
+				if rand.IntN(2) == 0 {
+					fine(q.Close())
+				}
+				users.Wait()
+				for done := false; !done; {
+					done, err = q.Done()
+					fine(err)
+				}
+				for _, c := range []closer{own, h, b, q} {
+					fine(c.Close())
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func second[T any](_ T, err error) error { return err }

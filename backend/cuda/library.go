@@ -94,7 +94,6 @@ const (
 	attrMaxGridDimX        = 5 // Y 6, Z 7
 	attrWarpSize           = 10
 	attrMultiprocessors    = 16
-	attrIntegrated         = 18
 	attrCanMapHostMemory   = 19
 	attrMaxThreadsPerSM    = 39
 	attrMajor              = 75
@@ -234,10 +233,11 @@ func loadCompiler(driverVersion int) (*compiler, error) {
 func openCompiler(names []string) (*dl.Library, error) {
 	var tried []error
 	for _, n := range names {
-		if filepath.IsAbs(n) && runtime.GOOS != "windows" {
-			builtins, _ := filepath.Glob(filepath.Join(filepath.Dir(n), "libnvrtc-builtins.so.*"))
-			for _, b := range builtins {
-				_, _ = dl.Open(b) // only helps: without it NVRTC's own search decides
+		if filepath.IsAbs(n) {
+			for _, pattern := range []string{"libnvrtc-builtins.so.*", "nvrtc-builtins64_*.dll"} {
+				for _, b := range glob(filepath.Join(filepath.Dir(n), pattern)) {
+					_, _ = dl.Open(b) // only helps: without it NVRTC's own search decides
+				}
 			}
 		}
 		lib, err := dl.Open(n)

@@ -145,15 +145,22 @@ func (q *queue) usable() error {
 	return q.context.usable()
 }
 
+// enter takes the gate shared if the queue is usable. While it is held, nothing is given back.
+func (q *queue) enter() error {
+	gate.RLock()
+	if err := q.usable(); err != nil {
+		gate.RUnlock()
+		return err
+	}
+	return nil
+}
+
 // Launch enqueues a kernel: cuLaunchKernel, page "Execution Control". The driver copies
 // the arguments before it returns. Nothing is allocated.
 func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.DriverArg) error {
 	k, ok := dk.(*kernel)
 	if !ok || k.module.context != q.context {
 		return fmt.Errorf("%s: launch of a kernel of another device: %w", q.context.uri, hal.ErrInvalid)
-	}
-	if k.module.closed.Load() {
-		return fmt.Errorf("%s: kernel %s: %w", q.context.uri, k.name, hal.ErrClosed)
 	}
 	for i := range 3 {
 		if grid[i] > q.limits.grid[i] || group[i] > q.limits.group[i] || grid[i] < 1 || group[i] < 1 {
@@ -169,6 +176,13 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 	if err := q.room(); err != nil {
 		return err
 	}
+	if err := q.enter(); err != nil {
+		return err
+	}
+	defer gate.RUnlock()
+	if k.module.closed.Load() {
+		return fmt.Errorf("%s: kernel %s: %w", q.context.uri, k.name, hal.ErrClosed)
+	}
 	if err := q.marshal(k, args); err != nil {
 		return err
 	}
@@ -180,7 +194,6 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 		0, q.stream, q.memory + 2*halfSize + argBytes + argAlign*argCount, 0,
 	}
 	c := q.context
-	gate.RLock()
 	runtime.LockOSThread()
 	r := code(c.api.CtxSetCurrent.Call(c.bind...))
 	if r == success {
@@ -190,16 +203,14 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 	if r == success {
 		q.issued.Add(1)
 		q.backlog++
-	}
-	gate.RUnlock()
-	if r == success {
 		return nil
 	}
-	err := c.fail("cuLaunchKernel", r, q)
-	if e, ok := err.(*hal.Error); ok && e.Kernel == "" {
-		e.Kernel = k.name
+	if _, fault := faults[r]; fault {
+		return c.fail("cuLaunchKernel", r, q)
 	}
-	return err
+	e := c.api.failure("cuLaunchKernel", c.uri, r)
+	e.Kernel = k.name
+	return e
 }
 
 // marshal lays the arguments out in the queue's pinned memory: values, each aligned, and
@@ -310,11 +321,20 @@ func (q *queue) Done() (bool, error) {
 	if err := q.usable(); err != nil {
 		return true, err
 	}
-	switch r := q.query(); r {
+	// Not taken while something is given back, which is quick if it is carried out and which
+	// nobody should wait for if it is not: "not yet" is always a good answer.
+	if !gate.TryRLock() {
+		return false, nil
+	}
+	if q.closed.Load() {
+		gate.RUnlock()
+		return true, q.usable()
+	}
+	r := q.query()
+	gate.RUnlock()
+	switch r {
 	case success:
-		if q.context.waiting.Load() > 0 {
-			collect()
-		}
+		collect()
 		return true, nil
 	case notReady:
 		return false, nil
@@ -323,7 +343,7 @@ func (q *queue) Done() (bool, error) {
 	}
 }
 
-// query asks the stream and remembers a yes.
+// query asks the stream and remembers a yes. The gate is held, so that the stream stays.
 func (q *queue) query() result {
 	issued := q.issued.Load()
 	if issued == q.finished.Load() {
@@ -369,8 +389,7 @@ func (q *queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
 		if err := q.barrier(); err != nil {
 			return err
 		}
-		copy(dst, unsafe.Slice((*byte)(dl.Pointer(b.host)), b.size)[offset:])
-		return nil
+		return q.visible(b, func(p []byte) { copy(dst, p[offset:]) })
 	}
 	api := &q.context.api.driverTable
 	from := b.device + uintptr(offset)
@@ -394,7 +413,11 @@ func (q *queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
 		if err := q.await(h); err != nil {
 			return err
 		}
+		if err := q.enter(); err != nil {
+			return err
+		}
 		read += copy(dst[read:], h.memory[:min(halfSize, len(dst)-read)])
+		gate.RUnlock()
 	}
 	return nil
 }
@@ -412,8 +435,7 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 		if err := q.barrier(); err != nil {
 			return err
 		}
-		copy(unsafe.Slice((*byte)(dl.Pointer(b.host)), b.size)[offset:], src)
-		return nil
+		return q.visible(b, func(p []byte) { copy(p[offset:], src) })
 	}
 	api := &q.context.api.driverTable
 	to := b.device + uintptr(offset)
@@ -425,12 +447,29 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 		if err := q.await(h); err != nil {
 			return err
 		}
+		if err := q.enter(); err != nil {
+			return err
+		}
 		n := copy(h.memory, src[at:])
+		gate.RUnlock()
 		if err := q.copy("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), addr(&h.memory[0]), n, h); err != nil {
 			return err
 		}
 		at += n
 	}
+	return nil
+}
+
+// visible calls f with the bytes of host memory that cannot be given back meanwhile.
+func (q *queue) visible(b *buffer, f func([]byte)) error {
+	if err := q.enter(); err != nil {
+		return err
+	}
+	defer gate.RUnlock()
+	if b.freed.Load() {
+		return fmt.Errorf("%s: buffer: %w", q.context.uri, hal.ErrClosed)
+	}
+	f(unsafe.Slice((*byte)(dl.Pointer(b.host)), b.size))
 	return nil
 }
 
@@ -457,8 +496,10 @@ func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) err
 	if err := q.room(); err != nil {
 		return err
 	}
+	if err := q.enter(); err != nil {
+		return err
+	}
 	c := q.context
-	gate.RLock()
 	r := c.with(func() result {
 		if n > 0 {
 			if r := code(f.Call(to, from, uintptr(n), q.stream)); r != success {
@@ -489,7 +530,16 @@ func (q *queue) await(h *half) error {
 		if err := q.usable(); err != nil {
 			return true, err
 		}
-		switch r := c.with(func() result { return code(c.api.EventQuery.Call(h.event)) }); r {
+		if !gate.TryRLock() {
+			return false, nil
+		}
+		if q.closed.Load() {
+			gate.RUnlock()
+			return true, q.usable()
+		}
+		r := c.with(func() result { return code(c.api.EventQuery.Call(h.event)) })
+		gate.RUnlock()
+		switch r {
 		case success:
 			return true, nil
 		case notReady:

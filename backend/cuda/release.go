@@ -3,6 +3,7 @@ package cuda
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // gate is held shared while work is given to a device and exclusively while something
@@ -21,7 +22,8 @@ type release struct {
 
 var releases struct {
 	sync.Mutex
-	list []release
+	list    []release
+	waiting atomic.Int64 // len(list), or more while some are being carried out
 }
 
 // add queues a release.
@@ -29,18 +31,13 @@ func (r release) add() {
 	releases.Lock()
 	releases.list = append(releases.list, r)
 	releases.Unlock()
+	releases.waiting.Add(1)
 	r.context.waiting.Add(1)
 }
 
 // collect carries out what can be. It never waits.
 func collect() {
-	releases.Lock()
-	n := len(releases.list)
-	releases.Unlock()
-	if n == 0 {
-		return
-	}
-	if gate.TryLock() {
+	if releases.waiting.Load() > 0 && gate.TryLock() {
 		_ = carryOut()
 		gate.Unlock()
 	}
@@ -77,6 +74,7 @@ func carryOut() (busy map[*primary]bool) {
 			// noticed by the next operation that can report it.
 			r.context.with(r.do)
 		}
+		releases.waiting.Add(-1)
 		r.context.waiting.Add(-1)
 		if r.done != nil {
 			r.done()

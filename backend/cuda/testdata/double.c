@@ -1,8 +1,9 @@
-/* A double of the CUDA driver library for tests on machines without a GPU: one device whose
+/* A double of the CUDA driver library for tests on machines without a GPU: two devices whose
  * kernels are the C functions below, one thread per stream. It is stricter than a driver:
  *
  *  - every call that synchronizes by itself (cuMemFree, cuMemFreeHost, cuModuleUnload,
- *    cuDevicePrimaryCtxRelease) waits for all streams, holding the one lock of all calls;
+ *    cuDevicePrimaryCtxRelease) waits for all streams of the device, or for all streams if it is
+ *    about host or managed memory, holding the one lock of all calls;
  *  - so does cuLaunchKernel when 1024 operations wait in the stream;
  *  - a call without a current context fails; after a fault every call gives the fault;
  *  - a context that is released with objects left in it, without a fault, ends the process.
@@ -23,9 +24,10 @@ enum { OK, INVALID = 1, OOM = 2, NO_DEV = 101, BAD_IMAGE = 200, BAD_CTX = 201, B
 static pthread_mutex_t api = PTHREAD_MUTEX_INITIALIZER; /* held by every call */
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;  /* the streams' states */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int sticky, retained, objects, running;
-static __thread void *current;
-static char context;
+typedef struct { int sticky, retained, objects, running; } ctx;
+static ctx contexts[2];
+static __thread ctx *current;
+static __thread ctx *faulting; /* the context of the kernel that this thread runs */
 
 /* ---- kernels ---- */
 typedef struct { unsigned x, y, z, w, h; } at;
@@ -79,9 +81,9 @@ static void k_waiter(at *at, char **a) {
 	store(w + 2, 1);
 }
 static void k_nothing(at *i, char **a) {}
-static void k_trap(at *i, char **a) { store(A(0, uint32_t *), 0x600d), sticky = 719; }
-static void k_address(at *i, char **a) { store(A(0, uint32_t *), 0x600d), sticky = 700; }
-static void k_misaligned(at *i, char **a) { store(A(0, uint32_t *), 0x600d), sticky = 716; }
+static void k_trap(at *i, char **a) { store(A(0, uint32_t *), 0x600d), faulting->sticky = 719; }
+static void k_address(at *i, char **a) { store(A(0, uint32_t *), 0x600d), faulting->sticky = 700; }
+static void k_misaligned(at *i, char **a) { store(A(0, uint32_t *), 0x600d), faulting->sticky = 716; }
 
 static struct kernel { const char *name; body *f; int n, size[8]; } kernels[] = {
 	{"add", k_add, 4, {8, 8, 8, 4}}, {"another", k_nothing, 1, {8}}, {"fresh", k_nothing, 1, {8}},
@@ -102,7 +104,7 @@ typedef struct op {
 	event *e;
 	uint64_t mark;
 } op;
-typedef struct { op *head, **tail; int pending, dead; } stream;
+typedef struct { op *head, **tail; ctx *c; int pending, dead; } stream;
 
 static void run(op *o) {
 	if (o->e) {
@@ -120,18 +122,19 @@ static void run(op *o) {
 }
 static void *worker(void *p) {
 	stream *s = p;
+	faulting = s->c;
 	pthread_mutex_lock(&mu);
 	for (;;) {
 		while (!s->head && !s->dead) pthread_cond_wait(&changed, &mu);
 		if (!s->head) break;
 		op *o = s->head;
-		if (!sticky) {
+		if (!s->c->sticky) {
 			pthread_mutex_unlock(&mu);
 			run(o);
 			pthread_mutex_lock(&mu);
 		}
 		if (!(s->head = o->next)) s->tail = &s->head;
-		s->pending--, running--;
+		s->pending--, s->c->running--;
 		free(o);
 		pthread_cond_broadcast(&changed);
 	}
@@ -141,14 +144,14 @@ static void *worker(void *p) {
 }
 static void push(stream *s, op *o) {
 	pthread_mutex_lock(&mu);
-	while (s->pending >= 1024 && !sticky) pthread_cond_wait(&changed, &mu);
-	*s->tail = o, s->tail = &o->next, s->pending++, running++;
+	while (s->pending >= 1024 && !s->c->sticky) pthread_cond_wait(&changed, &mu);
+	*s->tail = o, s->tail = &o->next, s->pending++, s->c->running++;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mu);
 }
-static void drain(void) {
+static void drain(ctx *c) {
 	pthread_mutex_lock(&mu);
-	while (running && !sticky) pthread_cond_wait(&changed, &mu);
+	while (c->running && !c->sticky) pthread_cond_wait(&changed, &mu);
 	pthread_mutex_unlock(&mu);
 }
 
@@ -156,7 +159,7 @@ static void drain(void) {
 #define CALL(name, params, ...)                       \
 	R name params {                                   \
 		pthread_mutex_lock(&api);                     \
-		R r = current != &context ? BAD_CTX : sticky; \
+		R r = !current ? BAD_CTX : current->sticky;   \
 		if (!r) do __VA_ARGS__ while (0);             \
 		pthread_mutex_unlock(&api);                   \
 		return r;                                     \
@@ -172,12 +175,12 @@ R cuGetErrorName(R r, const char **s) {
 		if (t[i].r == r) return *s = t[i].s, OK;
 	return *s = 0, INVALID;
 }
-R cuDeviceGetCount(int *n) { return *n = 1, OK; }
-R cuDeviceGet(int *d, int n) { return n ? NO_DEV : (*d = 0, OK); }
+R cuDeviceGetCount(int *n) { return *n = 2, OK; }
+R cuDeviceGet(int *d, int n) { return n < 0 || n > 1 ? NO_DEV : (*d = n, OK); }
 R cuDeviceGetName(char *s, int n, int d) { return snprintf(s, n, "Double of a GPU"), OK; }
-R cuDeviceGetPCIBusId(char *s, int n, int d) { return snprintf(s, n, "0000:3B:00.0"), OK; }
+R cuDeviceGetPCIBusId(char *s, int n, int d) { return snprintf(s, n, "0000:3%c:00.0", 'B' + d), OK; }
 R cuDeviceGetUuid_v2(char *u, int d) {
-	for (int i = 0; i < 16; i++) u[i] = i * 17;
+	for (int i = 0; i < 16; i++) u[i] = i * 17 + d;
 	return OK;
 }
 R cuDeviceTotalMem_v2(size_t *n, int d) { return *n = 1ull << 30, OK; }
@@ -190,50 +193,64 @@ R cuDeviceGetAttribute(int *v, int a, int d) {
 }
 R cuDevicePrimaryCtxRetain(void **c, int d) {
 	pthread_mutex_lock(&api);
-	retained++, *c = &context;
+	contexts[d].retained++, *c = &contexts[d];
 	pthread_mutex_unlock(&api);
 	return OK;
 }
 R cuDevicePrimaryCtxRelease_v2(int d) {
+	ctx *c = &contexts[d];
 	pthread_mutex_lock(&api);
-	drain();
-	R r = sticky;
-	if (--retained == 0) {
-		if (objects && !sticky) {
-			fprintf(stderr, "double: context released with %d objects left\n", objects);
+	drain(c);
+	R r = c->sticky;
+	if (--c->retained == 0) {
+		if (c->objects && !r) {
+			fprintf(stderr, "double: context released with %d objects left\n", c->objects);
 			abort();
 		}
-		objects = sticky = 0;
+		if (r) drain(&contexts[!d]); /* host memory is left, which both see */
+		c->objects = c->sticky = 0;
 	}
 	pthread_mutex_unlock(&api);
 	return r;
 }
-R cuCtxSetCurrent(void *c) { return current = c, retained ? OK : BAD_CTX; }
+R cuCtxSetCurrent(ctx *c) { return current = c, c->retained ? OK : BAD_CTX; }
 
 CALL(cuMemGetInfo_v2, (size_t *f, size_t *t), { *f = *t = 1ull << 30; })
 CALL(cuMemAlloc_v2, (void **p, size_t n), {
 	if (n > 1ull << 30 || !(*p = malloc(n))) { r = OOM; break; }
-	objects++;
+	current->objects++;
 })
-R cuMemAllocManaged(void **p, size_t n, unsigned f) { return cuMemAlloc_v2(p, n); }
 R cuMemHostAlloc(void **p, size_t n, unsigned f) { return f == 3 ? cuMemAlloc_v2(p, n) : INVALID; }
 CALL(cuMemHostGetDevicePointer_v2, (void **d, void *h, unsigned f), { *d = h; })
-CALL(cuMemFree_v2, (void *p), { drain(); free(p); objects--; })
-R cuMemFreeHost(void *p) { return cuMemFree_v2(p); }
+CALL(cuMemFreeHost, (void *p), { drain(&contexts[0]), drain(&contexts[1]); free(p); current->objects--; })
+static void *managed[1000];
+static int nmanaged;
+CALL(cuMemFree_v2, (void *p), {
+	drain(current);
+	for (int i = 0; i < nmanaged; i++)
+		if (managed[i] == p) drain(&contexts[0]), drain(&contexts[1]), managed[i] = 0;
+	free(p);
+	current->objects--;
+})
+R cuMemAllocManaged(void **p, size_t n, unsigned f) {
+	R r = cuMemAlloc_v2(p, n);
+	if (!r && nmanaged < 1000) managed[nmanaged++] = *p;
+	return r;
+}
 
 CALL(cuStreamCreate, (stream **s, unsigned f), {
 	pthread_t t;
 	if (f != 1) { r = INVALID; break; }
 	*s = calloc(1, sizeof **s);
-	(*s)->tail = &(*s)->head;
+	(*s)->tail = &(*s)->head, (*s)->c = current;
 	pthread_create(&t, 0, worker, *s);
 	pthread_detach(t);
-	objects++;
+	current->objects++;
 })
 R cuStreamQuery(stream *s) {
-	if (current != &context) return BAD_CTX;
+	if (current != s->c) return BAD_CTX;
 	pthread_mutex_lock(&mu);
-	R r = sticky ? sticky : s->pending ? NOT_READY : OK;
+	R r = s->c->sticky ? s->c->sticky : s->pending ? NOT_READY : OK;
 	pthread_mutex_unlock(&mu);
 	return r;
 }
@@ -242,19 +259,19 @@ CALL(cuStreamDestroy_v2, (stream *s), {
 	s->dead = 1;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mu);
-	objects--;
+	current->objects--;
 })
-CALL(cuEventCreate, (event **e, unsigned f), { *e = calloc(1, sizeof **e); objects++; })
-CALL(cuEventDestroy_v2, (event *e), { free(e); objects--; })
+CALL(cuEventCreate, (event **e, unsigned f), { *e = calloc(1, sizeof **e); current->objects++; })
+CALL(cuEventDestroy_v2, (event *e), { free(e); current->objects--; })
 CALL(cuEventRecord, (event *e, stream *s), {
 	op *o = calloc(1, sizeof *o);
 	o->e = e, o->mark = ++e->recorded;
 	push(s, o);
 })
 R cuEventQuery(event *e) {
-	if (current != &context) return BAD_CTX;
+	if (!current) return BAD_CTX;
 	pthread_mutex_lock(&mu);
-	R r = sticky ? sticky : e->reached < e->recorded ? NOT_READY : OK;
+	R r = current->sticky ? current->sticky : e->reached < e->recorded ? NOT_READY : OK;
 	pthread_mutex_unlock(&mu);
 	return r;
 }
@@ -275,9 +292,9 @@ CALL(cuModuleLoadDataEx, (void **m, const unsigned char *image, unsigned n, int 
 		break;
 	}
 	*m = malloc(1);
-	objects++;
+	current->objects++;
 })
-CALL(cuModuleUnload, (void *m), { drain(); free(m); objects--; })
+CALL(cuModuleUnload, (void *m), { drain(current); free(m); current->objects--; })
 CALL(cuModuleGetFunction, (struct kernel **k, void *m, const char *name), {
 	r = NOT_FOUND;
 	for (unsigned i = 0; i < sizeof kernels / sizeof *kernels; i++)
