@@ -26,7 +26,8 @@ type Call struct {
 
 	Context context.Context // ends when the run does
 
-	words  [wire.MaxWords * wire.MaxLanes]uint32 // word-major
+	stride int                                   // lanes of the device: the distance of two words of a lane
+	words  [wire.MaxWords * wire.MaxLanes]uint32 // word-major, as in the packet
 	errnos [wire.MaxLanes]errno.Errno
 	bytes  [wire.MaxLanes][]byte
 	rooms  [wire.MaxLanes][]byte
@@ -59,10 +60,10 @@ func PerLane(serve func(c *Call, lane int) errno.Errno) Handler {
 }
 
 // Word is word i that the lane sent, or the result set before.
-func (c *Call) Word(lane, i int) uint32 { return c.words[i*wire.MaxLanes+lane] }
+func (c *Call) Word(lane, i int) uint32 { return c.words[i*c.stride+lane] }
 
 // SetWord sets word i of the lane's result.
-func (c *Call) SetWord(lane, i int, v uint32) { c.words[i*wire.MaxLanes+lane] = v }
+func (c *Call) SetWord(lane, i int, v uint32) { c.words[i*c.stride+lane] = v }
 
 // Uint64 joins words i and i+1, the low half first.
 func (c *Call) Uint64(lane, i int) uint64 {
@@ -111,9 +112,10 @@ func (c *Call) FailAll(e errno.Errno) {
 	}
 }
 
-// Row is word i of all lanes, for transports.
-func (c *Call) Row(i int) *[wire.MaxLanes]uint32 {
-	return (*[wire.MaxLanes]uint32)(c.words[i*wire.MaxLanes:])
+// Words are the first n words of all lanes of a device with that many, word-major, for transports.
+func (c *Call) Words(n, lanes int) []uint32 {
+	c.stride = lanes
+	return c.words[:n*lanes]
 }
 
 // Errnos is the outcome of all lanes, for transports.

@@ -111,35 +111,13 @@ func (s *Slots) Accept(r Request, c *call.Call) (bool, errno.Errno) {
 		c.In, c.HasBytes = 0, false
 	}
 	payload := s.at(s.Layout.Request + slot*s.RequestStride)
+	words := c.Words(c.In, s.Lanes)
 	if r.Call&wire.TaggedRequest != 0 {
-		tag := uint64(wire.Tag(r.Seq, 0)) << 32
-		for w := range c.In {
-			row := c.Row(w)
-			cells := unsafe.Add(payload, w*s.Lanes*8)
-			if c.Mask == s.full {
-				for lane := range s.Lanes {
-					v := load(unsafe.Add(cells, lane*8))
-					if v&^0xffffffff != tag {
-						return false, 0
-					}
-					row[lane&(wire.MaxLanes-1)] = uint32(v)
-				}
-				continue
-			}
-			for m := c.Mask; m != 0; m &= m - 1 {
-				lane := bits.TrailingZeros64(m)
-				v := load(unsafe.Add(cells, lane*8))
-				if v&^0xffffffff != tag {
-					return false, 0
-				}
-				row[lane&(wire.MaxLanes-1)] = uint32(v)
-			}
+		if !s.acceptCells(words, payload, r) {
+			return false, 0
 		}
 	} else {
-		for w := range c.In {
-			words := unsafe.Slice((*uint32)(unsafe.Add(payload, w*s.Lanes*4)), s.Lanes)
-			copy(c.Row(w)[:], words)
-		}
+		copy(words, unsafe.Slice((*uint32)(payload), len(words)))
 	}
 	s.expected[slot] = wire.NextSeq(r.Seq)
 	if r.Seq == wire.SeqMask {
@@ -154,6 +132,32 @@ func (s *Slots) Accept(r Request, c *call.Call) (bool, errno.Errno) {
 		s.bytes(slot, c)
 	}
 	return true, 0
+}
+
+// acceptCells copies words out of cells; false if one of them is still on its way.
+func (s *Slots) acceptCells(words []uint32, payload unsafe.Pointer, r Request) bool {
+	tag := uint64(wire.Tag(r.Seq, 0)) << 32
+	if r.Mask == s.full {
+		for i := range words {
+			v := load(unsafe.Add(payload, i*8))
+			if v&^0xffffffff != tag {
+				return false
+			}
+			words[i] = uint32(v)
+		}
+		return true
+	}
+	for row := 0; row < len(words); row += s.Lanes {
+		for m := r.Mask & s.full; m != 0; m &= m - 1 {
+			i := row + bits.TrailingZeros64(m)
+			v := load(unsafe.Add(payload, i*8))
+			if v&^0xffffffff != tag {
+				return false
+			}
+			words[i] = uint32(v)
+		}
+	}
+	return true
 }
 
 // bytes gives each lane its share of the bulk memory; a length beyond it fails the lane.
@@ -190,9 +194,8 @@ func (s *Slots) Reply(r Request, c *call.Call) {
 	for m := r.Mask & s.full; m != 0; m &= m - 1 {
 		any |= c.Errno(bits.TrailingZeros64(m))
 	}
-	for w := range out {
-		copy(unsafe.Slice((*uint32)(unsafe.Add(payload, w*s.Lanes*4)), s.Lanes), c.Row(w)[:])
-	}
+	words := c.Words(out, s.Lanes)
+	copy(unsafe.Slice((*uint32)(payload), len(words)), words)
 	if any != 0 {
 		row := unsafe.Slice((*uint32)(unsafe.Add(payload, out*s.Lanes*4)), s.Lanes)
 		for lane := range row {
@@ -208,19 +211,18 @@ func (s *Slots) Reply(r Request, c *call.Call) {
 func (s *Slots) replyCells(payload unsafe.Pointer, r Request, c *call.Call, out int) {
 	tag := uint64(wire.Tag(r.Seq, 0)) << 32
 	errnos := c.Errnos()
-	for w := range out {
-		row := c.Row(w)
-		cells := unsafe.Add(payload, w*s.Lanes*8)
+	words := c.Words(out, s.Lanes)
+	for row := 0; row < len(words); row += s.Lanes {
 		if r.Mask == s.full {
-			for lane := range s.Lanes {
+			for lane, word := range words[row : row+s.Lanes] {
 				i := lane & (wire.MaxLanes - 1)
-				*(*uint64)(unsafe.Add(cells, lane*8)) = uint64(row[i]) | tag | uint64(errnos[i])<<32
+				*(*uint64)(unsafe.Add(payload, (row+lane)*8)) = uint64(word) | tag | uint64(errnos[i])<<32
 			}
 			continue
 		}
 		for m := r.Mask & s.full; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros64(m) & (wire.MaxLanes - 1)
-			*(*uint64)(unsafe.Add(cells, i*8)) = uint64(row[i]) | tag | uint64(errnos[i])<<32
+			*(*uint64)(unsafe.Add(payload, (row+i)*8)) = uint64(words[row+i]) | tag | uint64(errnos[i])<<32
 		}
 	}
 }
