@@ -152,6 +152,8 @@ func fromText(err error) Errno {
 	switch err.Error() {
 	case "path escapes from parent":
 		return ENOTCAPABLE
+	case "use of closed network connection": // net.ErrClosed, without package net in every program
+		return EBADF
 	case "not a directory":
 		return ENOTDIR
 	case "empty path":

@@ -11,7 +11,8 @@
 // cannot be renamed from one to another (EXDEV).
 //
 // A read-only Dir must therefore not lie inside a writable one on the host, where the guest could write to it by its other path; the
-// services refuse such a policy (a writable one inside a read-only one is fine).
+// services refuse such a policy. A writable one inside a read-only one is fine, and so is the same directory given twice, where one name
+// can be written and the other cannot.
 package policy
 
 import (

@@ -60,7 +60,7 @@ func (c Clock) Resolution() (monotonic, wall uint64, e errno.Errno) {
 	return 1, 1, errno.OK
 }
 
-// Sleep waits for d, which may be 0. It gives ECANCELED (or ETIMEDOUT for a deadline) as soon as ctx ends, EINVAL for a negative d.
+// Sleep waits for d, which may be 0. It gives ECANCELED as soon as ctx ends, EINVAL for a negative d.
 func (c Clock) Sleep(ctx context.Context, d time.Duration) errno.Errno {
 	if c.denied {
 		return errno.ENOTCAPABLE
@@ -68,8 +68,8 @@ func (c Clock) Sleep(ctx context.Context, d time.Duration) errno.Errno {
 	if d < 0 {
 		return errno.EINVAL
 	}
-	if err := ctx.Err(); err != nil {
-		return errno.From(err)
+	if ctx.Err() != nil {
+		return errno.ECANCELED
 	}
 	if d == 0 {
 		return errno.OK
@@ -80,6 +80,6 @@ func (c Clock) Sleep(ctx context.Context, d time.Duration) errno.Errno {
 	case <-t.C:
 		return errno.OK
 	case <-ctx.Done():
-		return errno.From(ctx.Err())
+		return errno.ECANCELED
 	}
 }

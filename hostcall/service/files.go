@@ -204,14 +204,9 @@ func openEntry(p place, flags OpenFlags, mode uint32) (*entry, errno.Errno) {
 			flags &^= Create | Exclusive
 		}
 	}
-	if flags&NoFollow != 0 {
-		if info, err := p.root.Lstat(p.name); err == nil && kindOf(info.Mode()) == KindSymlink {
-			return nil, errno.ELOOP
-		}
-	}
-	file, err := p.root.OpenFile(p.name, flags.host(), os.FileMode(mode&0o777))
-	if err != nil {
-		return nil, errno.From(err)
+	file, num := p.open(flags, os.FileMode(mode&0o777))
+	if num != errno.OK {
+		return nil, num
 	}
 	e, num := newEntry(p, file, flags)
 	if num != errno.OK {
@@ -219,6 +214,44 @@ func openEntry(p place, flags OpenFlags, mode uint32) (*entry, errno.Errno) {
 		return nil, num
 	}
 	return e, errno.OK
+}
+
+// open opens the file at p. os.Root follows links, so that NoFollow means looking whether what was opened is what the name itself stands for.
+func (p place) open(flags OpenFlags, mode os.FileMode) (*os.File, errno.Errno) {
+	if flags&NoFollow == 0 {
+		file, err := p.root.OpenFile(p.name, flags.host(), mode)
+		return file, errno.From(err)
+	}
+	for range 16 {
+		before, err := p.root.Lstat(p.name)
+		if err == nil && kindOf(before.Mode()) == KindSymlink {
+			return nil, errno.ELOOP
+		}
+		file, openErr := p.root.OpenFile(p.name, (flags &^ Truncate).host(), mode)
+		if openErr != nil {
+			return nil, errno.From(openErr)
+		}
+		opened, err := file.Stat()
+		if err != nil {
+			file.Close()
+			return nil, errno.From(err)
+		}
+		if before == nil { // just made
+			before, err = p.root.Lstat(p.name)
+		}
+		if err == nil && os.SameFile(before, opened) {
+			if flags&Truncate != 0 && opened.Mode().IsRegular() {
+				err = file.Truncate(0)
+			}
+			if err != nil {
+				file.Close()
+				return nil, errno.From(err)
+			}
+			return file, errno.OK
+		}
+		file.Close() // somebody changes the name all the time
+	}
+	return nil, errno.ELOOP
 }
 
 // host returns the flags as package os has them.
@@ -251,12 +284,6 @@ func newEntry(p place, file *os.File, flags OpenFlags) (*entry, errno.Errno) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, errno.From(err)
-	}
-	if flags&NoFollow != 0 {
-		// The name may have become a link between the look at it and the open, which follows links.
-		if now, err := p.root.Lstat(p.name); err == nil && kindOf(now.Mode()) == KindSymlink {
-			return nil, errno.ELOOP
-		}
 	}
 	e := &entry{flags: flags &^ (Create | Exclusive | Truncate | NoFollow | Directory), readOnly: p.readOnly, file: file}
 	switch kind := kindOf(info.Mode()); {

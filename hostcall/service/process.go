@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Exit ends a run as exit(Code) does. It is an error so that it can travel where errors do; errors.As finds it.
@@ -61,13 +63,23 @@ func unwrapEnd(err error) error {
 	return err
 }
 
-// printable makes what a device sent fit for a line on a terminal: at most 1024 bytes, control characters and bad UTF-8 escaped.
+// printable makes what a device sent fit for one line of a terminal: at most 1024 bytes, and what is not printable UTF-8 escaped as in Go.
 func printable(s string) string {
 	const limit = 1024
 	more := ""
 	if len(s) > limit {
 		s, more = s[:limit], "..."
 	}
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`) + more
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(s[:n])
+		} else {
+			quoted := strconv.Quote(s[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		s = s[n:]
+	}
+	return b.String() + more
 }

@@ -9,9 +9,12 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/errno"
 )
 
-// cursor reads a directory with getdents64(2), whose d_off is the cookie: the kernel finds its way back to any of them, so nothing has to be
-// remembered here, however large the directory.
-type cursor struct {
+// cursor is how this system reads directories.
+type cursor = offsetCursor
+
+// offsetCursor reads a directory with getdents64(2), whose d_off is the cookie: the kernel finds its way back to any of them, so nothing has
+// to be remembered here, however large the directory.
+type offsetCursor struct {
 	buf     []byte // records that the kernel gave
 	at, end int
 	next    uint64 // cookie of the record at at; where the kernel goes on if there is none
@@ -19,7 +22,7 @@ type cursor struct {
 
 const direntBuffer = 16 << 10
 
-func (c *cursor) read(e *entry, cookie uint64, list []Dirent) (n int, err error) {
+func (c *offsetCursor) read(e *entry, cookie uint64, list []Dirent) (n int, err error) {
 	if cookie > math.MaxInt64 {
 		return 0, errno.EINVAL
 	}
@@ -69,15 +72,19 @@ func (c *cursor) read(e *entry, cookie uint64, list []Dirent) (n int, err error)
 func readDirent(fd int, buf []byte) (int, error) {
 	for {
 		n, err := syscall.ReadDirent(fd, buf)
-		if err != syscall.EINTR {
-			return max(n, 0), err
+		switch err {
+		case syscall.EINTR:
+			continue
+		case syscall.ENOENT: // the directory has been removed; POSIX wants the end
+			return 0, nil
 		}
+		return max(n, 0), err
 	}
 }
 
 // record takes the record at c.at, a struct linux_dirent64: inode (8 bytes), offset of the next (8), length (2), type (1), name. It reports
 // whether it is a name to tell.
-func (c *cursor) record(d *Dirent) bool {
+func (c *offsetCursor) record(d *Dirent) bool {
 	r := c.buf[c.at:c.end]
 	length := int(binary.NativeEndian.Uint16(r[16:]))
 	name := r[19:length]
@@ -109,4 +116,4 @@ func (c *cursor) record(d *Dirent) bool {
 	return true
 }
 
-func (c *cursor) close() {}
+func (c *offsetCursor) close() {}
