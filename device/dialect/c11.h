@@ -8,6 +8,7 @@ typedef unsigned long long hc_u64;
 typedef __SIZE_TYPE__ hc_size;
 
 #define GLOBAL
+#define GROUP
 #define CONSTANT const
 #ifdef __TINYC__
 #define SHARED static /* tcc knows no thread-local storage: the backend runs one group at a time */

@@ -8,6 +8,7 @@ typedef unsigned long long hc_u64;
 typedef decltype(sizeof(0)) hc_size;
 
 #define GLOBAL
+#define GROUP
 #define CONSTANT const
 #define SHARED __shared__
 #define DEVICE static __device__ inline

@@ -7,6 +7,7 @@ typedef ulong hc_u64;
 typedef size_t hc_size;
 
 #define GLOBAL __global
+#define GROUP __local
 #define CONSTANT __constant
 #define SHARED __local
 #define HC_GROUP_SPACE __local
