@@ -193,7 +193,10 @@ func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, 
 		}
 		switch {
 		case over.IsZero():
-			if ctx.Err() != nil || r.end.set.Load() {
+			if err := ctx.Err(); err != nil {
+				r.end.put(err)
+			}
+			if r.end.set.Load() {
 				over = time.Now()
 				server.Abort()
 			}

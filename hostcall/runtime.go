@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall/mailbox"
@@ -32,6 +33,7 @@ type Options struct {
 // Runtime loads and runs programs on one device.
 type Runtime struct {
 	device *hal.Device
+	found  capabilities.Set
 	plan   plan.Plan
 	opts   Options
 
@@ -57,16 +59,19 @@ func New(ctx context.Context, dev *hal.Device, opts *Options) (*Runtime, error) 
 		r.plan = *r.opts.Plan
 		return r, nil
 	}
-	set, err := probe.Device(ctx, dev)
-	if err != nil {
+	var err error
+	if r.found, err = probe.Device(ctx, dev); err != nil {
 		return nil, err
 	}
-	r.plan = plan.Make(dev.Info().URI, set)
+	r.plan = plan.Make(dev.Info().URI, r.found)
 	return r, nil
 }
 
 // Plan tells how each service is served.
 func (r *Runtime) Plan() plan.Plan { return r.plan }
+
+// Capabilities is what probing found; empty if Options gave the plan.
+func (r *Runtime) Capabilities() capabilities.Set { return r.found }
 
 // Device is the device that programs run on.
 func (r *Runtime) Device() *hal.Device { return r.device }

@@ -1,0 +1,294 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// isolated says which backends run in a child.
+func isolated(backend string) bool { return backend == "opencl" }
+
+// The child's files.
+const (
+	childStderr  = 3
+	childSignals = 4
+	childStages  = 5
+)
+
+// parent is what a child knows of the command that started it.
+type parent struct {
+	device  string
+	stderr  *os.File
+	signals *os.File
+	stages  *os.File
+}
+
+// attach gives the parent, nil if this is not a child.
+func attach() *parent {
+	device := os.Getenv(isolatedVariable)
+	if device == "" {
+		return nil
+	}
+	os.Unsetenv(isolatedVariable)
+	p := &parent{device: device, stderr: os.NewFile(childStderr, "stderr"), signals: os.NewFile(childSignals, "signals"), stages: os.NewFile(childStages, "stages")}
+	for _, f := range []*os.File{p.stderr, p.signals, p.stages} {
+		if _, err := f.Stat(); err != nil {
+			return nil // someone set the variable
+		}
+		syscall.CloseOnExec(int(f.Fd()))
+	}
+	return p
+}
+
+// tell says what the child does from now on.
+func (p *parent) tell(stage string) { fmt.Fprintln(p.stages, stage) }
+
+// forward sends the parent's signals, and only those, to the channel.
+func (p *parent) forward(signals chan<- os.Signal) {
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		var b [1]byte
+		for {
+			if _, err := io.ReadFull(p.signals, b[:]); err != nil {
+				os.Exit(exitSignal + int(syscall.SIGHUP))
+			}
+			signals <- syscall.Signal(b[0])
+		}
+	}()
+}
+
+// faultSignals are what a faulting kernel gets.
+var faultSignals = []os.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGTRAP}
+
+// lingerTime is what a child has from a fault to its end.
+const lingerTime = 100 * time.Millisecond
+
+// lingering lets a child live on for a moment after a kernel faulted, so that what other groups had asked for by then is done. While a
+// signal is notified, a driver's thread that faults runs into its fault again and again; when it no longer is, that ends the process.
+func (p *process) lingering() (stop func()) {
+	if p.parent == nil {
+		return func() {}
+	}
+	faults := make(chan os.Signal, 1)
+	signal.Notify(faults, faultSignals...)
+	go func() {
+		if _, ok := <-faults; ok {
+			time.Sleep(lingerTime)
+			signal.Reset(faultSignals...)
+		}
+	}()
+	return func() {
+		signal.Stop(faults)
+		close(faults)
+	}
+}
+
+// supervise does the work of this command in a child and gives its end.
+func (p *process) supervise(device string) error {
+	p.progress.done()
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	child := &child{device: device, command: exec.Command(executable)}
+	child.command.Args = os.Args
+	child.command.Env = append(os.Environ(), isolatedVariable+"="+device)
+	child.command.Stdin, child.command.Stdout = os.Stdin, os.Stdout
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if err := child.start(); err != nil {
+		return fmt.Errorf("start a process for %s: %w", device, err)
+	}
+	var interrupted syscall.Signal
+	for {
+		select {
+		case s := <-signals:
+			n := s.(syscall.Signal)
+			if interrupted != 0 {
+				child.command.Process.Kill()
+				return status{code: exitSignal + int(n)}
+			}
+			interrupted = n
+			child.control.Write([]byte{byte(n)})
+		case err := <-child.ended:
+			return child.end(err)
+		}
+	}
+}
+
+// child is a running one.
+type child struct {
+	device  string
+	command *exec.Cmd
+	control *os.File // its signals
+
+	ended   chan error // of Wait
+	stage   string     // what it did last; set when stages is closed
+	crash   string     // what looked like a crash of its Go runtime; set when printed is closed
+	stages  chan struct{}
+	printed chan struct{}
+}
+
+func (c *child) start() (err error) {
+	var ours, theirs [3]*os.File
+	defer func() {
+		for i := range theirs {
+			if theirs[i] != nil {
+				theirs[i].Close()
+			}
+			if err != nil && ours[i] != nil {
+				ours[i].Close()
+			}
+		}
+	}()
+	if ours[0], theirs[0], err = os.Pipe(); err != nil {
+		return err
+	}
+	if theirs[1], ours[1], err = os.Pipe(); err != nil {
+		return err
+	}
+	if ours[2], theirs[2], err = os.Pipe(); err != nil {
+		return err
+	}
+	c.command.Stderr = theirs[0]
+	c.command.ExtraFiles = []*os.File{childStderr - 3: os.Stderr, childSignals - 3: theirs[1], childStages - 3: theirs[2]}
+	if err = c.command.Start(); err != nil {
+		return err
+	}
+	c.control = ours[1]
+	c.ended, c.stages, c.printed = make(chan error, 1), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(c.printed)
+		c.crash = pass(os.Stderr, ours[0])
+	}()
+	go func() {
+		defer close(c.stages)
+		for lines := bufio.NewScanner(ours[2]); lines.Scan(); {
+			c.stage = lines.Text()
+		}
+	}()
+	go func() {
+		err := c.command.Wait()
+		// A program that the driver started may have inherited the pipes: what is in them is enough.
+		for _, r := range []*os.File{ours[0], ours[2]} {
+			r.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		}
+		<-c.stages
+		<-c.printed
+		c.ended <- err
+	}()
+	return nil
+}
+
+// crashLine begins what a Go runtime prints when it ends the process.
+var crashLine = regexp.MustCompile(`^(fatal error: |panic: |SIG[A-Z]+: |runtime: |unexpected fault address |fatal: )`)
+
+// pass hands on what is printed line by line, up to a crash of the Go runtime, which it keeps.
+func pass(w io.Writer, r io.Reader) (crash string) {
+	var kept bytes.Buffer
+	for lines := bufio.NewReader(r); ; {
+		line, err := lines.ReadString('\n')
+		if kept.Len() > 0 || crashLine.MatchString(line) {
+			kept.WriteString(line)
+		} else {
+			io.WriteString(w, line)
+		}
+		if err != nil {
+			return kept.String()
+		}
+	}
+}
+
+// crashSignal finds the signal in what a Go runtime printed about one.
+var crashSignal = regexp.MustCompile(`(?m)^\[?(?:signal )?(SIG[A-Z]+): `)
+
+// end says how the child ended.
+func (c *child) end(err error) error {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if err != nil && !ok {
+		return fmt.Errorf("process for %s: %w", c.device, err)
+	}
+	var state syscall.WaitStatus
+	if ok {
+		state = exit.Sys().(syscall.WaitStatus)
+	}
+	// A crash exit of the Go runtime is 2, or a signal if GOTRACEBACK=crash.
+	if m := crashSignal.FindStringSubmatch(c.crash); m != nil && (state.Signaled() || state.ExitStatus() == 2) {
+		for s, name := range signalNames {
+			if name == m[1] {
+				return c.killed(s)
+			}
+		}
+	}
+	io.WriteString(os.Stderr, c.crash)
+	switch {
+	case state.Signaled():
+		return c.killed(state.Signal())
+	case c.crash != "" && state.ExitStatus() == 2:
+		return fmt.Errorf("BUG: %s: the process for it crashed", c.doing())
+	case state.ExitStatus() != 0:
+		return status{code: state.ExitStatus()}
+	}
+	return status{} // it has printed everything
+}
+
+func (c *child) doing() string {
+	if c.stage == "" {
+		return c.device
+	}
+	return c.stage
+}
+
+// killed is the message about a child that a signal ended.
+func (c *child) killed(s syscall.Signal) error {
+	if isTerminal(os.Stderr) {
+		io.WriteString(os.Stderr, blank(78)) // of the child's progress
+	}
+	name := signalNames[s]
+	if name == "" {
+		name = s.String()
+	}
+	err := fmt.Errorf("%s: the process was killed by %s", c.doing(), name)
+	if why := c.why(s); why != "" {
+		err = fmt.Errorf("%w: %s", err, why)
+	}
+	return status{exitSignal + int(s), err}
+}
+
+var signalNames = map[syscall.Signal]string{
+	syscall.SIGSEGV: "SIGSEGV", syscall.SIGBUS: "SIGBUS", syscall.SIGILL: "SIGILL", syscall.SIGTRAP: "SIGTRAP", syscall.SIGFPE: "SIGFPE",
+	syscall.SIGABRT: "SIGABRT", syscall.SIGKILL: "SIGKILL", syscall.SIGHUP: "SIGHUP", syscall.SIGQUIT: "SIGQUIT",
+}
+
+// why is the usual cause.
+func (c *child) why(s syscall.Signal) string {
+	who := "the driver"
+	if strings.HasPrefix(c.stage, kernelStage(c.device, "")) {
+		who = "the kernel"
+	}
+	switch s {
+	case syscall.SIGSEGV, syscall.SIGBUS:
+		return who + " accessed an invalid address"
+	case syscall.SIGILL, syscall.SIGTRAP:
+		return who + " executed a trap or an invalid instruction"
+	case syscall.SIGFPE:
+		return who + " divided by zero, or another arithmetic fault"
+	case syscall.SIGABRT:
+		return who + " gave up"
+	case syscall.SIGKILL:
+		return "by someone, or by the system for want of memory"
+	}
+	return ""
+}

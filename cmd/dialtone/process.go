@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+// process is the command itself, or the child of it that runs kernels on a device which may take the process down (see isolate.go).
+type process struct {
+	stderr   *os.File
+	progress *progress
+	parent   *parent // nil in the command itself
+	warnings warnings
+}
+
+func newProcess() *process {
+	p := &process{stderr: os.Stderr}
+	if p.parent = attach(); p.parent != nil {
+		p.stderr = p.parent.stderr
+	}
+	p.progress = &progress{w: p.stderr, terminal: isTerminal(p.stderr)}
+	return p
+}
+
+// execute runs the command line and gives the exit code.
+func (p *process) execute(ctx context.Context, args []string) int {
+	root := p.newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	p.progress.done()
+	if err == nil {
+		return 0
+	}
+	code := exitFailure
+	if s, ok := errors.AsType[status](err); ok {
+		if code = s.code; s.err == nil {
+			return code
+		}
+	}
+	fmt.Fprintf(p.stderr, "dialtone: %v\n", err)
+	return code
+}
+
+// stage says what the process does from now on, until the next stage or running.
+func (p *process) stage(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.tell(text)
+	p.progress.stage(text)
+}
+
+// running says that a kernel runs from now on.
+func (p *process) running(device, kernel string) {
+	p.progress.done()
+	p.tell(kernelStage(device, kernel))
+}
+
+func (p *process) tell(stage string) {
+	if p.parent != nil {
+		p.parent.tell(stage)
+	}
+}
+
+// open makes the device usable; "" is the best one. where is not empty if a child has to do the work instead: it is the device for it.
+func (p *process) open(ctx context.Context, uri string) (dev *hal.Device, where string, err error) {
+	if p.parent != nil {
+		uri = p.parent.device
+	} else if backend, _, err := hal.ParseURI(uri); err == nil && isolated(backend) {
+		return nil, uri, nil
+	}
+	if uri == "" {
+		p.stage("looking for devices")
+	} else {
+		p.stage("opening %s", uri)
+	}
+	dev, err = hal.Open(ctx, uri)
+	switch {
+	case err != nil:
+		return nil, "", deviceError(err)
+	case p.parent == nil && isolated(dev.Info().Backend):
+		return nil, dev.Info().URI, dev.Close()
+	}
+	return dev, "", nil
+}
+
+// interruption is the cause of a context that a signal ended.
+type interruption struct{ signal syscall.Signal }
+
+func (i interruption) Error() string {
+	if i.signal == syscall.SIGINT {
+		return "interrupted"
+	}
+	return "terminated"
+}
+
+func (i interruption) code() int { return exitSignal + int(i.signal) }
+
+// untilSignal gives a context that the first SIGINT or SIGTERM ends, with an interruption as its cause. The second ends the process.
+func (p *process) untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	if p.parent != nil {
+		p.parent.forward(signals)
+	} else {
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	}
+	go func() {
+		for ctx.Err() == nil {
+			select {
+			case s := <-signals:
+				cancel(interruption{s.(syscall.Signal)})
+			case <-ctx.Done():
+			}
+		}
+		s := <-signals
+		p.progress.done()
+		os.Exit(interruption{s.(syscall.Signal)}.code())
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// warnings prints each message once: thousands of lanes may cause the same.
+type warnings struct {
+	mutex sync.Mutex
+	seen  map[string]bool
+}
+
+// maxWarnings is how many different ones are printed.
+const maxWarnings = 20
+
+func (p *process) warn(message string) {
+	w := &p.warnings
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.seen[message] || len(w.seen) > maxWarnings {
+		return
+	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
+	}
+	w.seen[message] = true
+	if len(w.seen) > maxWarnings {
+		message = "further warnings are not shown"
+	}
+	fmt.Fprintf(p.stderr, "dialtone: warning: %s\n", message)
+}

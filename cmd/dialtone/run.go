@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dialtone-gpu/dialtone/device"
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/policy"
+	"github.com/dialtone-gpu/dialtone/hostcall/service"
+)
+
+// job is the command line of run.
+type job struct {
+	device, kernel string
+	grid, block    dims
+	dirs, env      []string
+	timeout        time.Duration
+	file           string
+	args           []string
+}
+
+func (p *process) newRun() *cobra.Command {
+	var j job
+	cmd := &cobra.Command{
+		Use:   "run [flags] FILE.kernel.c [ARGS...]",
+		Short: "Run a kernel file as a program",
+		Long: `Compiles a kernel file for a device, launches one of its kernels, and serves what it asks for while it runs. Flags behind FILE
+belong to the kernel: hc_argv(0) is FILE, what follows are the others.
+
+The kernel has the standard streams, the clocks and random bytes; --dir and --env give it more.
+
+The exit code is the kernel's: the low eight bits of what it gave hc_exit, 0 if it simply ended. 1 is a kernel that does not compile or
+went wrong, 2 a command line that cannot be followed, 124 a --timeout that passed, 134 hc_abort or hc_assert, 128+N a signal N that
+ended it. The first Ctrl-C ends the run, the second does not wait for it.`,
+		Example: `  dialtone run --dir .:/ examples/hello/hello.kernel.c
+  dialtone run --grid 64 --block 8x8 --device opencl:0 mandelbrot.kernel.c
+  dialtone run --dir src:/src:ro --dir out:/out --env LANG=C count.kernel.c --fast /src`,
+		Args: between(1, -1, "FILE.kernel.c"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			j.file, j.args = args[0], args
+			return p.run(cmd.Context(), j)
+		},
+	}
+	f := cmd.Flags()
+	f.SetInterspersed(false)
+	f.StringVar(&j.device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
+	f.StringVar(&j.kernel, "kernel", "", "the `name` of the kernel, if the file has several")
+	f.Var(&j.grid, "grid", "`groups` in up to three dimensions: N, NxM or NxMxK (default 1)")
+	f.Var(&j.block, "block", "work-`items` of a group, likewise (default 1)")
+	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the kernel, `HOST[:GUEST[:ro]]`; may be repeated")
+	f.StringArrayVar(&j.env, "env", nil, "set a variable of the kernel's environment, `K=V`; may be repeated")
+	f.DurationVar(&j.timeout, "timeout", 0, "end the kernel after that `time`, as in 30s (default none)")
+	return cmd
+}
+
+// grace is how long a kernel may take to end once its run is over.
+const grace = time.Second
+
+// policy is what the flags open to the kernel.
+func (p *process) policy(j job) (policy.Policy, error) {
+	allowed := policy.Policy{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: p.stderr, Args: j.args}
+	for _, s := range j.dirs {
+		d, err := policy.ParseDir(s)
+		if err != nil {
+			return allowed, usagef("--dir: %w", err)
+		}
+		if st, err := os.Stat(d.Host); err != nil {
+			return allowed, usagef("--dir %s: %w", s, err)
+		} else if !st.IsDir() {
+			return allowed, usagef("--dir %s: %s is not a directory", s, d.Host)
+		}
+		allowed.Dirs = append(allowed.Dirs, d)
+	}
+	for _, s := range j.env {
+		v, err := policy.ParseEnv(s)
+		if err != nil {
+			return allowed, usagef("--env: %w", err)
+		}
+		allowed.Env = append(allowed.Env, v)
+	}
+	return allowed, usage(allowed.Check())
+}
+
+// entry finds the kernel to launch, before any device is looked at.
+func (j *job) entry(text string) error {
+	unit, err := device.Parse(j.file, text)
+	if err != nil {
+		return err
+	}
+	k, err := unit.Kernel(j.kernel)
+	if err != nil {
+		if j.kernel == "" && len(unit.Kernels) > 1 {
+			err = fmt.Errorf("%w (--kernel NAME)", err)
+		}
+		return usage(err)
+	}
+	if len(k.Params) > 0 {
+		var names []string
+		for _, param := range k.Params {
+			names = append(names, param.Name)
+		}
+		return usagef("%s: kernel %s takes parameters (%s): run starts kernels without any; a Go program gives them, see package hostcall",
+			j.file, k.Name, strings.Join(names, ", "))
+	}
+	j.kernel = k.Name
+	return nil
+}
+
+func (p *process) run(ctx context.Context, j job) error {
+	text, err := os.ReadFile(j.file)
+	if err != nil {
+		return usage(err)
+	}
+	if err := j.entry(string(text)); err != nil {
+		return err
+	}
+	if j.timeout < 0 {
+		return usagef("--timeout %v is in the past", j.timeout)
+	}
+	allowed, err := p.policy(j)
+	if err != nil {
+		return err
+	}
+	dev, where, err := p.open(ctx, j.device)
+	if err != nil {
+		return err
+	}
+	if where != "" {
+		return p.supervise(where)
+	}
+	ctx, stop := p.untilSignal(ctx)
+	defer stop()
+	if err := p.runOn(ctx, dev, j, string(text), allowed); err != nil {
+		return err
+	}
+	return dev.Close()
+}
+
+// runOn leaves everything as it is when something went wrong: the process ends, and there may be a kernel that does not.
+func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string, allowed policy.Policy) error {
+	uri := dev.Info().URI
+	p.stage("probing %s", uri)
+	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn})
+	if err != nil {
+		return before(ctx, err)
+	}
+	p.stage("compiling %s for %s", j.file, uri)
+	prog, err := rt.Load(ctx, j.file, text)
+	if err != nil {
+		return before(ctx, err)
+	}
+	p.running(uri, j.kernel)
+
+	defer service.CatchSIGPIPE()()
+	defer p.lingering()()
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if j.timeout > 0 {
+		limited, cancel = context.WithTimeoutCause(ctx, j.timeout, timeout(j.timeout))
+	}
+	defer cancel()
+	res, err := prog.Run(limited, hostcall.Launch{Kernel: j.kernel, Grid: j.grid, Group: j.block, Policy: allowed, Grace: grace})
+	if err != nil {
+		return verdict(limited, uri, j.kernel, res, err)
+	}
+	if err := errors.Join(prog.Close(), rt.Close()); err != nil {
+		return err
+	}
+	return exited(res)
+}
+
+// before is the error of what comes before the launch; a signal may have ended it.
+func before(ctx context.Context, err error) error {
+	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok {
+		return status{i.code(), i}
+	}
+	return err
+}
+
+// exited is the end of a kernel that came to one.
+func exited(res hostcall.Result) error {
+	if code := service.ExitCode(service.Exit{Code: int32(res.ExitCode)}); code != 0 {
+		return status{code: code}
+	}
+	return nil
+}
+
+type timeout time.Duration
+
+func (t timeout) Error() string { return fmt.Sprintf("ended after %v (--timeout)", time.Duration(t)) }
+
+// verdict turns the error of a run into the message and the exit code.
+func verdict(ctx context.Context, uri, kernel string, res hostcall.Result, err error) error {
+	still := errors.Is(err, hostcall.ErrStillRunning)
+	over := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	code := service.ExitCode(err)
+	switch {
+	case over:
+		cause := context.Cause(ctx)
+		code = exitTimeout
+		if i, ok := cause.(interruption); ok {
+			code = i.code()
+		}
+		err = fmt.Errorf("%s: %w", kernelStage(uri, kernel), cause)
+		if still {
+			err = fmt.Errorf("%w; %w", err, hostcall.ErrStillRunning)
+		}
+	case still && code == exitFailure:
+		// It called hc_exit, which ends everything: the rest of it ends with this process.
+		return exited(res)
+	case errors.Is(err, hal.ErrInvalid):
+		code = exitUsage
+	default:
+		if fault, ok := errors.AsType[*hal.Error](err); ok && strings.HasPrefix(fault.Name, "SIG") {
+			code = exitSignal + fault.Code
+		}
+	}
+	return status{code, err}
+}
+
+// kernelStage is how messages begin that concern a running kernel.
+func kernelStage(device, kernel string) string { return device + ": kernel " + kernel }
