@@ -71,11 +71,11 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 		return Result{}, err
 	}
 	info := p.runtime.device.Info()
-	subgroups, err := l.subgroups(info)
+	subgroups, items, err := l.count(info)
 	if err != nil {
 		return Result{}, err
 	}
-	s, err := p.runtime.session(shapeFor(info, subgroups))
+	s, err := p.runtime.session(shapeFor(info, subgroups, items))
 	if err != nil {
 		return Result{}, err
 	}
@@ -86,17 +86,18 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	return r.do(ctx, kernel)
 }
 
-// subgroups counts those of the launch.
-func (l *Launch) subgroups(info hal.Info) (int, error) {
-	n, items := 1, 1
+// count gives the subgroups of the launch and the work-items of a group.
+func (l *Launch) count(info hal.Info) (subgroups, items int, err error) {
+	n := 1
+	items = 1
 	for i := range 3 {
 		l.Grid[i], l.Group[i] = max(l.Grid[i], 1), max(l.Group[i], 1)
-		items *= l.Group[i]
-		if n *= l.Grid[i]; n > 1<<40 || items > 1<<20 {
-			return 0, fmt.Errorf("a launch of %v groups of %v work-items is too large: %w", l.Grid, l.Group, hal.ErrInvalid)
+		if l.Grid[i] > 1<<40/n || l.Group[i] > 1<<20/items {
+			return 0, 0, fmt.Errorf("a launch of %v groups of %v work-items is too large: %w", l.Grid, l.Group, hal.ErrInvalid)
 		}
+		n, items = n*l.Grid[i], items*l.Group[i]
 	}
-	return min(n*((items+info.Subgroup-1)/info.Subgroup), 1<<30), nil
+	return min(n*((items+info.Subgroup-1)/info.Subgroup), 1<<30), items, nil
 }
 
 // run is one launch being served.

@@ -24,12 +24,24 @@ type session struct {
 // bulkBudget bounds the bulk memory of a mailbox, both ways together.
 const bulkBudget = 288 << 20
 
-// shapeFor sizes a mailbox for a launch of that many subgroups. There are as many slots as subgroups
-// can be resident, so that none waits for a slot that a subgroup holds which cannot run.
-func shapeFor(info hal.Info, subgroups int) wire.Shape {
-	slots := max(1, min(subgroups, info.Resident))
+// shapeFor sizes a mailbox for a launch of that many subgroups in groups of items. There are as many
+// slots as subgroups can be resident, so that none waits for a slot that a subgroup holds which
+// cannot run.
+func shapeFor(info hal.Info, subgroups, items int) wire.Shape {
+	resident := info.Resident
+	if info.HostCPU && info.Dialect == hal.OpenCL {
+		// Such drivers run the items of a group in turn on one thread. In a kernel with barriers they
+		// suspend an item also where they please, for instance at the end of each round of a loop,
+		// with a slot in its hands.
+		resident *= items
+	}
+	slots := max(1, min(subgroups, resident))
+	least := 4 << 10
+	if info.Subgroup == 1 {
+		least = 1 << 10 // for one lane alone
+	}
 	bulk := 64 << 10
-	for bulk > 4<<10 && bulk*2*slots > bulkBudget {
+	for bulk > least && bulk*2*slots > bulkBudget {
 		bulk /= 2
 	}
 	return wire.Shape{Slots: slots, Lanes: info.Subgroup, Bulk: bulk}
