@@ -263,10 +263,14 @@ static struct fiber *new_fiber(struct worker *w) {
     return f;
 }
 
+/* From current on, a stop takes the thread away from here at once; before, it may hold a lock of malloc
+   and is left alone, so the flag has to be looked at. */
 static void resume(struct worker *w, struct fiber *f) {
-    w->current = f;
+    *(struct fiber *volatile *)&w->current = f;
+    __asm__ volatile("" : : : "memory");
+    if (stopped(w->run)) siglongjmp(w->recover, 1);
     enter(w, f);
-    w->current = 0;
+    *(struct fiber *volatile *)&w->current = 0;
     if (f->state == FINISHED) {
         f->state = FREE;
         w->live--;
@@ -386,6 +390,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
             }
         }
         set_stop(r);
+        if (signal == STOP_SIGNAL && !w->current) return;
         siglongjmp(w->recover, 1);
     }
     for (i = 0; i < FAULT_SIGNALS && fault_signals[i] != signal; i++) {}
