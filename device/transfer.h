@@ -41,6 +41,7 @@ HC_NOINLINE void hc_put(HC, hc_port *p, hc_u32 call, hc_view v, hc_u32 n) {
     for (;;) {
         if (done < n) done += hc_stage(hc, p, v, done, n - done);
         if (!hc_any(p->mask, done < n)) break;
+        if (done == n) p->staged = (p->staged + 3u) & ~3u; /* others go on: this lane's end is in this packet */
         hc_flush(hc, p, call);
     }
     p->staged = (p->staged + 3u) & ~3u;
