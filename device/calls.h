@@ -268,6 +268,7 @@ HC_NOINLINE hc_i32 hc_nanosleep_(HC, hc_i64 ns) {
 
 HC_NOINLINE hc_i32 hc_random_(HC, hc_room to, hc_i64 n) {
     hc_i64 done = 0;
+    if (n < 0) return -HC_EINVAL;
     while (done < n) {
         const hc_i64 k = hc_read_(hc, HC_OP_RANDOM, 0, to, done, n - done, 0);
         if (k < 0) return (hc_i32)k;
@@ -395,8 +396,11 @@ HC_NOINLINE hc_i32 hc_print(HC, hc_i32 fd, hc_u32 n, const hc_values v) {
 #define HC_V11(a, ...) HC_V(a), HC_V10(__VA_ARGS__)
 #define HC_V12(a, ...) HC_V(a), HC_V11(__VA_ARGS__)
 #define HC_V13(a, ...) HC_V(a), HC_V12(__VA_ARGS__)
-#define HC_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, ...) n
-#define HC_COUNT_(...) HC_PICK_(__VA_ARGS__, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define HC_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, ...) u
+#define HC_COUNT_(...) \
+    HC_PICK_(__VA_ARGS__, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, \
+             _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, \
+             _printf_takes_at_most_12_arguments, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define HC_PASTE__(a, b) a##b
 #define HC_PASTE_(a, b) HC_PASTE__(a, b)
 #define HC_VALUES_(n, ...) HC_PASTE_(HC_V, n)(__VA_ARGS__)
