@@ -108,6 +108,9 @@ type Module struct {
 
 // Kernel finds an entry point by name.
 func (m *Module) Kernel(name string) (*Kernel, error) {
+	if m.closed.Load() {
+		return nil, fmt.Errorf("%s: kernel %s: the module: %w", m.device.info.URI, name, ErrClosed)
+	}
 	k, err := m.driver.Kernel(name)
 	if err != nil {
 		return nil, err
