@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/device"
@@ -106,6 +107,7 @@ type run struct {
 	session *session
 	launch  Launch
 	files   *service.Files
+	server  atomic.Pointer[mailbox.Server]
 	end     ending
 	params  wire.Params
 }
@@ -145,12 +147,14 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 	server := mailbox.Start(ctx, s.slots, r.table(), mailbox.Options{
 		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Panicked: rt.panicked,
 	})
+	r.server.Store(server)
 	args := append([]hal.Arg{hal.Memory(s.local), hal.Memory(s.mail), hal.Value(r.params.Bytes())}, r.launch.Args...)
 	err := s.queue.Launch(kernel, r.launch.Grid, r.launch.Group, args...)
 	running := false
 	if err == nil {
 		running, err = r.await(ctx, server)
 	}
+	ended := err == nil // no lane was stopped with a slot in its hands
 	grace := r.grace()
 	served := server.Close(grace)
 	res := Result{Calls: server.Served(), Elapsed: time.Since(start)}
@@ -165,6 +169,10 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 	case !served:
 		err = errors.Join(err, fmt.Errorf("kernel %s: a call's function did not return within %v after the run", kernel.Name(), 2*grace))
 	case errors.Is(err, hal.ErrDeviceLost):
+	case !ended:
+		if e := s.close(); err == nil {
+			err = e
+		}
 	default:
 		if e := rt.release(s); err == nil {
 			err = e

@@ -3,7 +3,6 @@ package hostcall
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -156,11 +155,15 @@ func (r *run) table() *mailbox.Table {
 	return &t
 }
 
-// ends makes a handler that ends the run with what the first lane says.
+// ends makes a handler that ends the run with what the first lane says. The run is over before the
+// answer: where a lane cannot be ended, its next call already fails.
 func (r *run) ends(cause func(c *call.Call, lane int) error) call.Handler {
 	return func(c *call.Call) {
 		r.end.put(cause(c, bits.TrailingZeros64(c.Mask)))
 		c.FailAll(call.Stop)
+		if s := r.server.Load(); s != nil {
+			s.Abort()
+		}
 	}
 }
 
@@ -268,11 +271,12 @@ func (r *run) gather(c *call.Call, w int, size func(lane int) int) {
 			done, e = r.files.WriteAll(int32(fd), parts[:n])
 		}
 		parts = parts[n:]
+		nothing := done == 0 // an empty write to a bad descriptor fails, too
 		for ; group != 0; group &= group - 1 {
 			lane := bits.TrailingZeros64(group)
 			k := min(done, size(lane))
 			done -= k
-			if k < size(lane) && k == 0 && e != 0 {
+			if k == 0 && e != 0 && (size(lane) > 0 || nothing) {
 				c.Fail(lane, e)
 			}
 			c.SetWord(lane, 0, uint32(k))
@@ -330,11 +334,17 @@ func (r *run) printf(c *call.Call) {
 
 // sleep waits once, for the longest of the lanes: they wait together anyhow.
 func (r *run) sleep(c *call.Call, clock service.Clock) {
-	var longest uint64
+	longest := time.Duration(-1)
 	for m := c.Mask; m != 0; m &= m - 1 {
-		longest = max(longest, c.Uint64(bits.TrailingZeros64(m), 0))
+		longest = max(longest, time.Duration(c.Uint64(bits.TrailingZeros64(m), 0)))
 	}
-	if e := clock.Sleep(c.Context, time.Duration(min(longest, math.MaxInt64))); e != 0 {
-		c.FailAll(e)
+	e := clock.Sleep(c.Context, longest)
+	for m := c.Mask; m != 0; m &= m - 1 {
+		lane := bits.TrailingZeros64(m)
+		if time.Duration(c.Uint64(lane, 0)) < 0 && e == 0 {
+			c.Fail(lane, errno.EINVAL)
+		} else {
+			c.Fail(lane, e)
+		}
 	}
 }
