@@ -1,0 +1,217 @@
+package hostcall_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+)
+
+func TestMain(m *testing.M) { devicetest.Main(m) }
+
+// limit bounds every run of these tests, which none should reach.
+const limit = 60 * time.Second
+
+var plans sync.Map // device URI -> plan.Plan
+
+// newRuntime plans once per device; what is warned of fails the test unless warn takes it.
+func newRuntime(t testing.TB, dev *hal.Device, warn func(string)) *hostcall.Runtime {
+	t.Helper()
+	if warn == nil {
+		warn = func(s string) { t.Errorf("warned: %s", s) }
+	}
+	opts := &hostcall.Options{Warn: warn}
+	uri := dev.Info().URI
+	if p, ok := plans.Load(uri); ok {
+		p := p.(plan.Plan)
+		opts.Plan = &p
+	}
+	rt, err := hostcall.New(t.Context(), dev, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.Plan().NeedsHost(); err != nil {
+		t.Skip(err)
+	}
+	plans.Store(uri, rt.Plan())
+	t.Cleanup(func() {
+		if err := rt.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return rt
+}
+
+// load compiles testdata/name.kernel.c, behind the macros of testdata/check.h.
+func load(t testing.TB, rt *hostcall.Runtime, name string) *hostcall.Program {
+	t.Helper()
+	path := filepath.Join("testdata", name+".kernel.c")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, err := os.ReadFile("testdata/check.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loadText(t, rt, path, string(check)+"#line 1 \""+path+"\"\n"+string(text))
+}
+
+func loadText(t testing.TB, rt *hostcall.Runtime, name, text string) *hostcall.Program {
+	t.Helper()
+	p, err := rt.Load(t.Context(), name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("close %s: %v", name, err)
+		}
+	})
+	return p
+}
+
+// lines is a standard output or error that may be read while it is written.
+type lines struct {
+	mutex sync.Mutex
+	buf   bytes.Buffer
+	wrote chan struct{} // gets a token at every write, if there is room
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.wrote != nil {
+		select {
+		case l.wrote <- struct{}{}:
+		default:
+		}
+	}
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.buf.String()
+}
+
+// outcome is what a run gave and printed.
+type outcome struct {
+	hostcall.Result
+	out, err string
+	cause    error
+}
+
+// run runs a launch with its streams collected, under the limit.
+func run(t testing.TB, p *hostcall.Program, l hostcall.Launch) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	return runContext(ctx, t, p, l)
+}
+
+func runContext(ctx context.Context, t testing.TB, p *hostcall.Program, l hostcall.Launch) outcome {
+	t.Helper()
+	var out, errs lines
+	if l.Policy.Stdout == nil {
+		l.Policy.Stdout = &out
+	}
+	if l.Policy.Stderr == nil {
+		l.Policy.Stderr = &errs
+	}
+	res, err := p.Run(ctx, l)
+	return outcome{res, out.String(), errs.String(), err}
+}
+
+// good runs a launch that must end well, and gives what it printed.
+func good(t testing.TB, p *hostcall.Program, l hostcall.Launch) string {
+	t.Helper()
+	o := run(t, p, l)
+	if o.cause != nil {
+		t.Fatalf("kernel %s: %v\nout: %.2000s\nerr: %.2000s", l.Kernel, o.cause, o.out, o.err)
+	}
+	if o.ExitCode != 0 || o.err != "" {
+		t.Fatalf("kernel %s: exit code %d\nout: %.2000s\nerr: %.4000s", l.Kernel, o.ExitCode, o.out, o.err)
+	}
+	return o.out
+}
+
+func grid(n ...int) (d [3]int) { copy(d[:], n); return d }
+
+// buffer makes device memory with that content.
+func buffer(t testing.TB, dev *hal.Device, content []byte) *hal.Buffer {
+	t.Helper()
+	b, err := dev.Alloc(hal.DeviceMemory, max(len(content), 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	withQueue(t, dev, func(q *hal.Queue) error { return q.Write(b, 0, content) })
+	return b
+}
+
+// content reads device memory.
+func content(t testing.TB, dev *hal.Device, b *hal.Buffer) []byte {
+	t.Helper()
+	got := make([]byte, b.Size())
+	withQueue(t, dev, func(q *hal.Queue) error { return q.Read(got, b, 0) })
+	return got
+}
+
+func withQueue(t testing.TB, dev *hal.Device, f func(*hal.Queue) error) {
+	t.Helper()
+	q, err := dev.NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f(q); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pattern is n bytes without NUL and newline, so that a misplaced one shows.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('!' + (i*7+i/94)%94)
+	}
+	return b
+}
+
+// sorted gives the lines of text in order.
+func sortedLines(text string) []string {
+	l := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	sortStrings(l)
+	return l
+}
+
+func diffLines(t testing.TB, got, want []string) {
+	t.Helper()
+	sortStrings(want)
+	sortStrings(got)
+	for i := range max(len(got), len(want)) {
+		g, w := "(nothing)", "(nothing)"
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Fatalf("line %d of %d (want %d):\ngot  %.300q (%d bytes)\nwant %.300q (%d bytes)", i, len(got), len(want), g, len(g), w, len(w))
+		}
+	}
+}
