@@ -210,7 +210,7 @@ func (r *run) readdir(c *call.Call, lane int) errno.Errno {
 	if e != 0 {
 		return e
 	}
-	var d service.Dirent
+	d := service.Dirent{Next: c.Uint64(lane, 2)} // the end stays the end
 	if n > 0 {
 		d = list[0]
 	}
