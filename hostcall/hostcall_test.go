@@ -3,6 +3,7 @@ package hostcall_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,26 @@ func good(t testing.TB, p *hostcall.Program, l hostcall.Launch) string {
 		t.Fatalf("kernel %s: exit code %d\nout: %.2000s\nerr: %.4000s", l.Kernel, o.ExitCode, o.out, o.err)
 	}
 	return o.out
+}
+
+// checked is good for a kernel whose first parameter is the buffer for EXPECT.
+func checked(t testing.TB, dev *hal.Device, p *hostcall.Program, l hostcall.Launch) string {
+	t.Helper()
+	const most, size = 100, 6
+	notes := buffer(t, dev, make([]byte, 4*(2+most*size)))
+	l.Args = append([]hal.Arg{hal.Memory(notes)}, l.Args...)
+	out := good(t, p, l)
+	got := content(t, dev, notes)
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(got[4*i:]) }
+	if n := int(word(0)); n > 0 {
+		t.Errorf("kernel %s: %d expectations failed", l.Kernel, n)
+		for i := range min(n, 10) {
+			at := 2 + i*size
+			t.Errorf("line %d, item %d: got %d, want %d", word(at), word(at+1),
+				int64(uint64(word(at+2))|uint64(word(at+3))<<32), int64(uint64(word(at+4))|uint64(word(at+5))<<32))
+		}
+	}
+	return out
 }
 
 func grid(n ...int) (d [3]int) { copy(d[:], n); return d }

@@ -41,20 +41,20 @@ func TestPrintf(t *testing.T) {
 		rt := newRuntime(t, dev, nil)
 		p := load(t, rt, "printf")
 		t.Run("kinds", func(t *testing.T) {
-			got := good(t, p, hostcall.Launch{Kernel: "kinds", Args: []hal.Arg{hal.Memory(buffer(t, dev, []byte("text\x00")))}})
+			got := checked(t, dev, p, hostcall.Launch{Kernel: "kinds", Args: []hal.Arg{hal.Memory(buffer(t, dev, []byte("text\x00")))}})
 			diffText(t, got, kindsWant)
 		})
 		text := pattern(128 << 10)
 		memory := buffer(t, dev, text)
 		t.Run("one", func(t *testing.T) {
 			for _, n := range []int{0, 1, 3, 4, 5, 4076, 4080, 4096, 4097, 65515, 65516, 65517, 65536, 100_000, 128 << 10} {
-				got := good(t, p, hostcall.Launch{Kernel: "one", Group: grid(33), Args: []hal.Arg{hal.Memory(memory), hal.Int32(int32(n))}})
+				got := checked(t, dev, p, hostcall.Launch{Kernel: "one", Group: grid(33), Args: []hal.Arg{hal.Memory(memory), hal.Int32(int32(n))}})
 				diffText(t, got, "<"+string(text[:n])+">\n")
 			}
 		})
 		t.Run("lengths", func(t *testing.T) {
 			for _, step := range []int{0, 1, 3, 5, 97, 1023} {
-				got := good(t, p, hostcall.Launch{Kernel: "lengths", Grid: grid(3), Group: grid(32), Args: []hal.Arg{hal.Memory(memory), hal.Int32(int32(step))}})
+				got := checked(t, dev, p, hostcall.Launch{Kernel: "lengths", Grid: grid(3), Group: grid(32), Args: []hal.Arg{hal.Memory(memory), hal.Int32(int32(step))}})
 				var want []string
 				for i := range 96 {
 					want = append(want, fmt.Sprintf("%d %s %d %s %d", i, text[:i*step], i*step, text[i:i+i%7], -i))
@@ -130,7 +130,7 @@ func TestPrintfWithTheWrongArguments(t *testing.T) {
 			warned = append(warned, s)
 			mutex.Unlock()
 		})
-		if got := good(t, load(t, rt, "printf"), hostcall.Launch{Kernel: "wrong"}); got != "ok\n" {
+		if got := checked(t, dev, load(t, rt, "printf"), hostcall.Launch{Kernel: "wrong"}); got != "ok\n" {
 			t.Errorf("printed %q", got)
 		}
 		mutex.Lock()

@@ -2,7 +2,7 @@
 
 CONSTANT const char fixed[] = "fixed text";
 
-KERNEL(kinds, GLOBAL const char *text) {
+KERNEL(kinds, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
     SHARED char group[16];
     char own[8] = "own";
     const char *none = 0;
@@ -45,7 +45,7 @@ KERNEL(kinds, GLOBAL const char *text) {
     hc_puts("\n");
 }
 
-KERNEL(wrong) {
+KERNEL(wrong, GLOBAL hc_u32 *checks) {
     EXPECT(hc_printf("%d %d\n", 1), -HC_EINVAL);
     EXPECT(hc_printf("%s\n", 1), -HC_EINVAL);
     EXPECT(hc_printf("%n\n", 1), -HC_EINVAL);
@@ -54,12 +54,12 @@ KERNEL(wrong) {
 }
 
 /* One lane prints n bytes of text. */
-KERNEL(one, GLOBAL const char *text, hc_u32 n) {
+KERNEL(one, GLOBAL hc_u32 *checks, GLOBAL const char *text, hc_u32 n) {
     if (hc_global_id() == 0u) EXPECT(hc_printf("<%s>\n", hc_span(text, n)), n + 3u);
 }
 
 /* Each lane prints another length, in between another argument, with a number of arguments of its own. */
-KERNEL(lengths, GLOBAL const char *text, hc_u32 step) {
+KERNEL(lengths, GLOBAL hc_u32 *checks, GLOBAL const char *text, hc_u32 step) {
     const hc_u32 i = hc_global_id(), n = i * step;
     EXPECT(hc_printf("%u %s %u %s %d\n", i, hc_span(text, n), n, hc_span(text + i, i % 7u), -(int)i),
            (i > 9u ? 2 : 1) + 1 + n + 1 + (n > 9999u ? 5 : n > 999u ? 4 : n > 99u ? 3 : n > 9u ? 2 : 1) + 1 + i % 7u + 1 + (i == 0u ? 1 : i > 9u ? 3 : 2) + 1);
