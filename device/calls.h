@@ -285,7 +285,9 @@ HC_NOINLINE hc_i32 hc_random_(HC, hc_room to, hc_i64 n) {
 #define HC_IMPORT(name) enum { HC_IMPORTED_##name = HC_CALL_##name }
 
 HC_INLINE hc_i32 hc_exchange_words(HC, hc_u32 call, hc_u32 *w, hc_u32 in, hc_u32 out) {
-    hc_port p = hc_open_port(hc, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT);
+    hc_port p;
+    if (in > HC_MAX_WORDS || out > HC_MAX_WORDS) return HC_EINVAL;
+    p = hc_open_port(hc, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT);
     return hc_finish(hc, &p, hc_exchange(hc, p, call, in, out, w));
 }
 /* Calls it with w[0..in) and gets w[0..out) back, at most HC_MAX_WORDS each way; gives 0 or a

@@ -115,10 +115,10 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 func c11Entries(kernels []Kernel) string {
 	var b strings.Builder
 	for _, k := range kernels {
-		fmt.Fprintf(&b, "void dialtone_entry_%s(const struct dialtone_item *item, void **a) {\n"+
-			"    %s(item, *(hc_u32 **)a[0], *(hc_u32 **)a[1], (const hc_params *)a[2]", k.Name, k.Name)
+		fmt.Fprintf(&b, "void dialtone_entry_%s(const struct dialtone_item *hc_item_, void **hc_args_) {\n"+
+			"    %s(hc_item_, *(hc_u32 **)hc_args_[0], *(hc_u32 **)hc_args_[1], (const hc_params *)hc_args_[2]", k.Name, k.Name)
 		for i, p := range k.Params {
-			fmt.Fprintf(&b, ", *(%s *)a[%d]", p.Type, i+3)
+			fmt.Fprintf(&b, ", *(%s *)hc_args_[%d]", p.Type, i+3)
 		}
 		b.WriteString(");\n}\n")
 	}
