@@ -76,6 +76,9 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if most := kernel.MaxGroup(); items > most {
+		return Result{}, fmt.Errorf("%s: kernel %s: groups of %d work-items, at most %d: %w", info.URI, decl.Name, items, most, hal.ErrInvalid)
+	}
 	s, err := p.runtime.session(shapeFor(info, subgroups, items))
 	if err != nil {
 		return Result{}, err
