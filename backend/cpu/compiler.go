@@ -63,9 +63,11 @@ func findCompiler() (compiler, error) {
 
 // flags: position-independent code without what changes results (fused or reassociated
 // arithmetic) or meaning (type-based aliasing: kernels reinterpret memory as they do on a GPU).
+// What every other dialect refuses is an error here too, even where the compiler would let it pass.
 var flags = []string{
 	"-std=gnu11", "-O2", "-fPIC", "-shared", "-fno-strict-aliasing", "-ffp-contract=off",
-	"-fno-math-errno", "-U_FORTIFY_SOURCE", "-w",
+	"-fno-math-errno", "-U_FORTIFY_SOURCE", "-fno-diagnostics-show-option",
+	"-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=int-conversion", "-Werror=incompatible-pointer-types",
 }
 
 func (c compiler) flags() []string {
@@ -97,5 +99,6 @@ func (c compiler) build(ctx context.Context, name, text string) (path, log strin
 		return cmd.Run()
 	})
 	path, _ = cache.Path(key)
-	return path, out.String(), err
+	// tcc takes the names of #line directives for paths beside the source.
+	return path, strings.ReplaceAll(out.String(), filepath.Dir(path)+string(filepath.Separator), ""), err
 }

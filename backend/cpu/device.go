@@ -53,10 +53,13 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 		if log == "" {
 			return nil, &hal.Error{Op: "compile with " + d.compiler.String(), Backend: "cpu", Device: d.info.URI, Err: err}
 		}
-		return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: cleanLog(log)}
+		return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: cleanLog(log, endOf(src.Name, src.Text))}
 	}
 	lib, err := dl.Open(path)
 	if err != nil {
+		if symbol := unresolved.FindString(err.Error()); symbol != "" {
+			return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: src.Name + ": " + symbol}
+		}
 		return nil, &hal.Error{Op: "load " + src.Name, Backend: "cpu", Device: d.info.URI, Err: err}
 	}
 	bind := lib.Lookup("dialtone_bind")

@@ -15,6 +15,7 @@ func diagnostics(log, source string) string {
 	var (
 		noise    = regexp.MustCompile(`^(Device .* failed to build.*|(\d+ (warning|error)s?( and )?)+ generated\.?)$`)
 		severity = regexp.MustCompile(`^((?:fatal )?error|warning|note|remark): (\S.*?:\d+(?::\d+)?): (.*)$`)
+		spelling = regexp.MustCompile(`^(.*?: )(\S.*?:\d+:\d+) <Spelling=(.*?:\d+:\d+)>: `)
 		place    = regexp.MustCompile(`^(.*?):(\d+)(:.*)$`)
 	)
 	unmapped := []string{"<kernel>", "input.cl"} // NVIDIA's and Oclgrind's name for any source
@@ -24,6 +25,14 @@ func diagnostics(log, source string) string {
 		line = strings.TrimRight(line, " \t\r\n")
 		if noise.MatchString(line) {
 			continue
+		}
+		// In the arguments of a macro PoCL gives the place of its use, then what is written there or in the macro.
+		if m := spelling.FindStringSubmatch(line); m != nil {
+			where := m[3]
+			if strings.HasPrefix(where, "dialtone/") {
+				where = m[2]
+			}
+			line = m[1] + where + ": " + line[len(m[0]):]
 		}
 		line = severity.ReplaceAllString(line, "$2: $1: $3")
 		if m := place.FindStringSubmatch(line); m != nil && slices.Contains(unmapped, m[1]) {
