@@ -147,7 +147,8 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 	rt, s := r.program.runtime, r.session
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server := mailbox.Start(ctx, s.slots, r.table(), mailbox.Options{
+	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
+	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
 		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Panicked: rt.panicked,
 	})
 	r.server.Store(server)
