@@ -236,3 +236,9 @@ func diffLines(t testing.TB, got, want []string) {
 		}
 	}
 }
+
+// planOf is the plan of a device for which newRuntime has been called.
+func planOf(dev *hal.Device) plan.Plan {
+	p, _ := plans.Load(dev.Info().URI)
+	return p.(plan.Plan)
+}

@@ -1,0 +1,348 @@
+package hostcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/policy"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+)
+
+// blocking waits for its context; kernels call it as "block".
+func blocking(ctx context.Context, l *hostcall.Lane) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func runsProgram(t testing.TB, dev *hal.Device, block hostcall.Function) *hostcall.Program {
+	t.Helper()
+	rt := newRuntime(t, dev, nil)
+	if err := rt.Register("block", block); err != nil {
+		t.Fatal(err)
+	}
+	return load(t, rt, "runs")
+}
+
+// mark checks that a program is as good as ever.
+func mark(t testing.TB, dev *hal.Device, p *hostcall.Program, number, rounds, groups, items int) {
+	t.Helper()
+	out := checked(t, dev, p, hostcall.Launch{Kernel: "mark", Grid: grid(groups), Group: grid(items),
+		Args: []hal.Arg{hal.Int32(int32(number)), hal.Int32(int32(rounds))}})
+	var want []string
+	for i := range rounds {
+		for id := range groups * items {
+			want = append(want, fmt.Sprintf("%08d %4d %4d", number, i, id))
+		}
+	}
+	diffLines(t, sortedLines(out), want)
+}
+
+// how the kernel wait waits.
+var waits = []string{"reading", "asleep", "in a call", "computing", "calling"}
+
+// silentPipe never answers.
+func silentPipe(t testing.TB) io.Reader {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r
+}
+
+func TestCancel(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		p := runsProgram(t, dev, blocking)
+		modes := len(waits)
+		if dev.Info().Backend == "cpu" {
+			modes += 2 // it ends what does not listen
+		}
+		for how := range modes {
+			name := append(append([]string{}, waits...), "calling blindly", "for ever")[how]
+			t.Run(name, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				out := &lines{wrote: make(chan struct{}, 1)}
+				go func() {
+					<-out.wrote
+					cancel()
+				}()
+				stdin := silentPipe(t)
+				start := time.Now()
+				_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Grid: grid(2), Group: grid(4), Args: []hal.Arg{hal.Int32(int32(how))},
+					Policy: policy.Policy{Stdin: stdin, Stdout: out}})
+				if !errors.Is(err, context.Canceled) || errors.Is(err, hostcall.ErrStillRunning) || !strings.Contains(err.Error(), "kernel wait") {
+					t.Errorf("got %v", err)
+				}
+				if took := time.Since(start); took > 20*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if s := out.String(); !strings.HasPrefix(s, "here\n") || strings.Contains(s, "woken") {
+					t.Errorf("printed %q", s)
+				}
+				mark(t, dev, p, how, 2, 2, 4)
+			})
+		}
+		t.Run("before", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Args: []hal.Arg{hal.Int32(1)}})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("deadline", func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+			defer cancel()
+			_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Args: []hal.Arg{hal.Int32(1)}})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+		mark(t, dev, p, 1, 2, 2, 4)
+	})
+}
+
+// TestDeaf has kernels that hear nothing on devices that cannot end them.
+func TestDeaf(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if dev.Info().Backend == "cpu" {
+			t.Skip("TestCancel has them: this backend ends them")
+		}
+		for how, name := range map[int32]string{5: "calling blindly", 6: "for ever"} {
+			t.Run(name, func(t *testing.T) {
+				devicetest.Isolated(t, []string{devicetest.Variable + "=" + dev.Info().URI}, func(t *testing.T) {
+					p := runsProgram(t, dev, blocking)
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					out := &lines{wrote: make(chan struct{}, 1)}
+					go func() {
+						<-out.wrote
+						cancel()
+					}()
+					_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Args: []hal.Arg{hal.Int32(how)},
+						Grace: 100 * time.Millisecond, Policy: policy.Policy{Stdout: out}})
+					if !errors.Is(err, context.Canceled) {
+						t.Errorf("got %v", err)
+					}
+					if still := errors.Is(err, hostcall.ErrStillRunning); !still && dev.Info().Backend == "opencl" {
+						t.Errorf("got %v", err)
+					}
+				})
+			})
+		}
+	})
+}
+
+func TestFault(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		fault := func(t *testing.T) {
+			p := runsProgram(t, dev, blocking)
+			b := buffer(t, dev, make([]byte, 64))
+			for range 3 {
+				var out lines
+				_, err := p.Run(t.Context(), hostcall.Launch{Kernel: "fault", Grid: grid(3), Group: grid(4), Args: []hal.Arg{hal.Memory(b)},
+					Policy: policy.Policy{Stdout: io.MultiWriter(&out, os.Stdout)}})
+				var he *hal.Error
+				if !errors.As(err, &he) || !strings.Contains(err.Error(), "fault") || he.Kernel != "fault" {
+					t.Errorf("got %v", err)
+				}
+				if !strings.Contains(out.String(), "before 11\n") || strings.Contains(out.String(), "after 11\n") {
+					t.Errorf("printed %q", out.String())
+				}
+				if dev.Info().Backend != "cpu" {
+					return // the device is lost
+				}
+				mark(t, dev, p, 1, 2, 2, 4)
+			}
+		}
+		switch {
+		case dev.Info().Backend == "cpu":
+			fault(t)
+		case devicetest.Fragile(dev):
+			r := devicetest.Child(t, devicetest.Variable+"="+dev.Info().URI)
+			if r == nil {
+				fault(t)
+				return
+			}
+			if r.Code == 0 || r.Late || !strings.Contains(r.Output, "before 11\n") || strings.Contains(r.Output, "after 11\n") {
+				t.Errorf("the process with the fault ended with code %d, late %v:\n%s", r.Code, r.Late, r.Output)
+			}
+		default:
+			devicetest.Isolated(t, []string{devicetest.Variable + "=" + dev.Info().URI}, fault)
+		}
+	})
+}
+
+// TestCallThatDoesNotReturn has a function that does not look at its context.
+func TestCallThatDoesNotReturn(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		release := make(chan struct{})
+		entered := make(chan struct{}, 8)
+		var returned sync.WaitGroup
+		returned.Add(1)
+		p := runsProgram(t, dev, func(context.Context, *hostcall.Lane) error {
+			defer returned.Done()
+			entered <- struct{}{}
+			<-release
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			<-entered
+			cancel()
+		}()
+		_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Args: []hal.Arg{hal.Int32(2)}, Grace: 20 * time.Millisecond})
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "did not return") {
+			t.Errorf("got %v", err)
+		}
+		mark(t, dev, p, 7, 1, 2, 4)
+		close(release)
+		returned.Wait()
+		mark(t, dev, p, 8, 1, 2, 4)
+	})
+}
+
+func TestRunsAtOnce(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		p := runsProgram(t, dev, blocking)
+		q := runsProgram(t, dev, blocking)
+		var group sync.WaitGroup
+		for n := range 6 {
+			group.Go(func() {
+				which := p
+				if n%2 == 1 {
+					which = q
+				}
+				for k := range 4 {
+					mark(t, dev, which, 1000*n+100*k, 3, 1+n, 4)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+func TestDevicesAtOnce(t *testing.T) {
+	all := devicetest.All(t)
+	if len(all) < 2 {
+		t.Skipf("%d device", len(all))
+	}
+	var group sync.WaitGroup
+	for n, dev := range all {
+		p := runsProgram(t, dev, blocking)
+		group.Go(func() {
+			for k := range 10 {
+				mark(t, dev, p, 1000*n+k, 3, 3, 4)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestOneAfterTheOther keeps the sequence numbers of reused mailboxes right, for launches of several sizes.
+func TestOneAfterTheOther(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		p := runsProgram(t, dev, blocking)
+		for k := range 40 {
+			mark(t, dev, p, k, k%3+1, k%5%3*k%7+1, 4)
+		}
+	})
+}
+
+func TestCloseInAnyOrder(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		rt := newRuntime(t, dev, nil)
+		if err := rt.Register("block", blocking); err != nil {
+			t.Fatal(err)
+		}
+		p := load(t, rt, "runs")
+		mark(t, dev, p, 1, 1, 1, 4)
+		for range 2 {
+			if err := rt.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		mark(t, dev, p, 2, 1, 1, 4) // what runs after Close leaves nothing behind
+		for range 2 {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		o := run(t, p, hostcall.Launch{Kernel: "mark", Args: make([]hal.Arg, 3)})
+		if !errors.Is(o.cause, hal.ErrClosed) {
+			t.Errorf("a closed program gives %v", o.cause)
+		}
+		if err := rt.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		stdin := silentPipe(t)
+		p := runsProgram(t, dev, blocking)
+		t.Run("well", func(t *testing.T) {
+			devicetest.Leaks(t, func() {
+				// The first sub-runtime of this function is closed by hand, since Cleanup comes too late.
+				opts := &hostcall.Options{}
+				plan := planOf(dev)
+				opts.Plan = &plan
+				rt, err := hostcall.New(t.Context(), dev, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				q, err := rt.Load(t.Context(), "k.kernel.c", "KERNEL(k) { hc_puts(\"x\"); }")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if out := good(t, q, hostcall.Launch{Grid: grid(5)}); out != "xxxxx" {
+					t.Errorf("printed %q", out)
+				}
+				if err := errors.Join(q.Close(), rt.Close()); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+		for how, name := range waits {
+			t.Run(name, func(t *testing.T) {
+				devicetest.Leaks(t, func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					out := &lines{wrote: make(chan struct{}, 1)}
+					go func() {
+						<-out.wrote
+						cancel()
+					}()
+					_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Group: grid(4), Args: []hal.Arg{hal.Int32(int32(how))},
+						Policy: policy.Policy{Stdin: stdin, Stdout: out}})
+					if !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+				})
+			})
+		}
+		if dev.Info().Backend == "cpu" {
+			b := buffer(t, dev, make([]byte, 64))
+			t.Run("faulting", func(t *testing.T) {
+				devicetest.Leaks(t, func() {
+					if _, err := p.Run(t.Context(), hostcall.Launch{Kernel: "fault", Args: []hal.Arg{hal.Memory(b)}}); err == nil {
+						t.Error("no fault")
+					}
+				})
+			})
+		}
+	})
+}
