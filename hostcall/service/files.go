@@ -142,7 +142,8 @@ func (f *Files) Preopens() ([]Preopen, errno.Errno) {
 
 // Open opens path. mode has the permissions of a file that Create makes, before the host's umask; only its low nine bits count.
 //
-// Opening a pipe or device never waits: a FIFO without a writer opens for reading at once, one without a reader gives ENXIO for writing.
+// Opening a pipe or device never waits: a FIFO without a writer opens for reading at once, and (on Linux) the first Read waits for the writer in
+// place of the open; one without a reader gives ENXIO for writing.
 func (f *Files) Open(path string, flags OpenFlags, mode uint32) (int32, errno.Errno) {
 	return f.OpenAt(AtRoot, path, flags, mode)
 }

@@ -831,3 +831,60 @@ func TestLargeFile(t *testing.T) {
 }
 
 var _ io.Reader = (*Stdin)(nil)
+
+// TestCloseUnderFire ends a run in the middle of everything.
+func TestCloseUnderFire(t *testing.T) {
+	noneLeft(t)
+	for range 20 {
+		dir := t.TempDir()
+		put(t, dir, "x", "content")
+		r, w := io.Pipe()
+		f, err := NewFiles(policy.Policy{Dirs: []policy.Dir{{Host: dir, Guest: "/"}}, Stdin: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for g := range 16 {
+			wg.Go(func() {
+				p := make([]byte, 8)
+				if g == 0 {
+					f.Read(background, 0, p)
+				}
+				for e := errno.OK; e != errno.EBADF; {
+					var fd int32
+					if fd, e = f.Open("x", ReadWrite, 0); e != errno.OK && e != errno.EBADF {
+						t.Errorf("open: %v", e)
+					}
+					f.Read(background, fd, p)
+					f.Pread(fd, p, 0)
+					f.Write(fd, p)
+					if d, e := f.Open("/", ReadOnly, 0); e == errno.OK {
+						f.Readdir(d, 0, make([]Dirent, 3))
+						f.Renumber(d, fd)
+					}
+					f.Stat("x")
+					f.CloseFD(fd)
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+		w.Close()
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	f, dir := newFiles(b)
+	put(b, dir, "d/x", "")
+	for _, path := range []string{"d/x", "d"} {
+		b.Run(path, func(b *testing.B) {
+			for b.Loop() {
+				fd, _ := f.Open(path, ReadOnly, 0)
+				f.CloseFD(fd)
+			}
+		})
+	}
+}
