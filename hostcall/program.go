@@ -159,6 +159,9 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 		running, err = r.await(ctx, server)
 	}
 	ended := err == nil // no lane was stopped with a slot in its hands
+	if !ended {
+		server.Abort() // nobody waits any more for what a handler may be waiting for
+	}
 	grace := r.grace()
 	served := server.Close(grace)
 	res := Result{Calls: server.Served(), Elapsed: time.Since(start)}
@@ -198,7 +201,7 @@ func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, 
 	q := r.session.queue
 	start := time.Now()
 	var over time.Time
-	stopped := false
+	abandoned, stopped := false, false
 	for {
 		done, err := q.Done()
 		if done || err != nil {
@@ -213,6 +216,9 @@ func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, 
 				over = time.Now()
 				server.Abort()
 			}
+		case !abandoned && time.Since(over) > r.stopAfter()/2:
+			abandoned = true
+			server.Abandon()
 		case stopped && time.Since(over) > 2*r.grace():
 			return true, nil
 		case !stopped && time.Since(over) > r.stopAfter():
