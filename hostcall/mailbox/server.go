@@ -86,6 +86,7 @@ type Server struct {
 
 	ctx      context.Context
 	cancel   context.CancelFunc
+	aborted  atomic.Bool
 	stopping atomic.Bool // answer everything with call.Stop
 
 	open    []atomic.Uint32 // per slot: the request that a handler has, see take and release
@@ -107,6 +108,7 @@ type Server struct {
 // slotRange is what one poller looks after.
 type slotRange struct {
 	mutex    sync.Mutex // held while its slots are scanned
+	closed   bool       // nothing is accepted any more
 	from, to int
 	parked   atomic.Bool
 	wake     chan struct{}
@@ -155,17 +157,32 @@ func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Serve
 // Served is the number of packets answered so far.
 func (s *Server) Served() uint64 { return s.served.Load() }
 
-// Abort ends the run: what waits is answered with call.Stop, and so is all that comes.
+// Abort ends the run: what has been posted by now is still taken on, handlers see their context end, and
+// whatever they say, all answers from now on are call.Stop. It waits for no handler and may be called by one.
 func (s *Server) Abort() {
-	if s.stopping.Swap(true) {
+	if s.aborted.Swap(true) {
 		return
 	}
+	for i := range s.ranges {
+		s.sweep(i)
+	}
+	s.stopping.Store(true)
 	s.slots.SetAbort(true)
 	s.cancel()
+}
+
+// Abandon answers in place of the handlers that have not returned although the run is over. It is for those
+// that do not look at their context: the bytes of a call may change under its handler from now on.
+func (s *Server) Abandon() {
+	s.Abort()
+	for i := range s.ranges {
+		s.sweep(i) // behind this, nothing more is given to a handler
+	}
 	var c call.Call
 	for slot := range s.open {
 		if seq := s.open[slot].Load(); seq != 0 && s.open[slot].CompareAndSwap(seq, 0) {
-			s.answer(s.pending[slot], &c, call.Stop)
+			request := s.pending[slot] // the slot's next request may take its place during the answer
+			s.answer(request, &c, call.Stop)
 		}
 	}
 }
@@ -180,7 +197,11 @@ func (s *Server) Close(grace time.Duration) bool {
 	}
 	s.pollers.Wait()
 	for i := range s.ranges {
-		s.scan(i)
+		s.sweep(i)
+		r := &s.ranges[i]
+		r.mutex.Lock()
+		r.closed = true // a handler may still abort the run, which must find nothing more
+		r.mutex.Unlock()
 	}
 	close(s.work)
 	done := make(chan struct{})
@@ -199,6 +220,15 @@ func (s *Server) Close(grace time.Duration) bool {
 	case <-done:
 		return true
 	case <-time.After(grace):
+		return false
+	}
+}
+
+func (s *Server) quitting() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
 		return false
 	}
 }
@@ -235,6 +265,9 @@ func (s *Server) poll(i int) {
 			quiet = 0
 			if s.opts.HostCPU {
 				runtime.Gosched()
+			}
+			if s.stopping.Load() && s.quitting() { // a kernel that hears nothing may call for ever
+				return
 			}
 			continue
 		}
@@ -285,7 +318,23 @@ func (s *Server) scan(i int) int {
 	if !r.mutex.TryLock() {
 		return 0
 	}
+	return s.scanLocked(r)
+}
+
+// sweep is scan for those who must not miss what is there.
+func (s *Server) sweep(i int) int {
+	r := &s.ranges[i]
+	r.mutex.Lock()
+	return s.scanLocked(r)
+}
+
+// scanLocked gives the mutex back.
+func (s *Server) scanLocked(r *slotRange) int {
+	defer r.mutex.Unlock()
 	found := 0
+	if r.closed {
+		return 0
+	}
 	for slot := r.from; slot < r.to; slot++ {
 		request, ok := s.slots.Peek(slot)
 		if !ok {
@@ -298,7 +347,6 @@ func (s *Server) scan(i int) int {
 			found++
 		}
 	}
-	r.mutex.Unlock()
 	if found > 0 {
 		s.served.Add(uint64(found))
 	}
@@ -397,11 +445,6 @@ func (s *Server) hand(request Request, e entry) bool {
 	j.request, j.entry = request, e
 	s.pending[request.Slot] = request
 	s.open[request.Slot].Store(request.Seq)
-	if s.stopping.Load() && s.open[request.Slot].CompareAndSwap(request.Seq, 0) {
-		s.answer(request, &j.call, call.Stop) // Abort came in between and did not see it
-		s.recycle(j)
-		return true
-	}
 	s.work <- j
 	if s.idle.Add(-1) < 0 {
 		s.idle.Add(1)
@@ -424,6 +467,9 @@ func (s *Server) serve() {
 		s.run(j.entry, j.request.Op(), &j.call)
 		slot := j.request.Slot
 		if s.open[slot].CompareAndSwap(j.request.Seq, 0) {
+			if s.stopping.Load() {
+				j.call.FailAll(call.Stop)
+			}
 			s.slots.Reply(j.request, &j.call)
 		}
 		s.recycle(j)
