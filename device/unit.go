@@ -142,6 +142,7 @@ func blank(text string) string {
 		case strings.HasPrefix(text[i:], "/*"):
 			i = find(i+2, "*/")
 			wipe(from, i)
+			continue // as good as a space
 		case strings.HasPrefix(text[i:], "//"), c == '#' && lineStart:
 			for i < len(text) && (text[i] != '\n' || text[i-1] == '\\') {
 				i++
