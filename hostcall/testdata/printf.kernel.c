@@ -1,6 +1,6 @@
 /* hc_printf: every kind of argument, every address space, lengths from nothing to many packets. */
 
-CONSTANT const char fixed[] = "fixed text";
+CONSTANT char fixed[] = "fixed text";
 
 KERNEL(kinds, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
     SHARED char group[16];

@@ -1,0 +1,173 @@
+package device_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/device"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+)
+
+// everyFile gives kernel files that together use all of the library, assembled for a dialect.
+func everyFile(t *testing.T, dialect string, defines ...string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	check := read(t, "../hostcall/testdata/check.h")
+	for _, pattern := range []string{"../hostcall/testdata/*.kernel.c", "../hostcall/probe/kernels/*.kernel.c", "../examples/*/*.kernel.c"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			text := read(t, path)
+			if strings.Contains(path, "testdata") {
+				text = check + "#line 1 \"" + path + "\"\n" + text
+			}
+			u, err := device.Parse(filepath.Base(path), text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls := map[string]uint16{}
+			for i, name := range u.Imports {
+				calls[name] = 0x8000 + uint16(i)
+			}
+			full, err := u.Assemble(dialect, device.Options{Defines: defines, Calls: calls})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[filepath.Base(path)] = full
+		}
+	}
+	return all
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// compile runs a compiler over every file.
+func compile(t *testing.T, files map[string]string, suffix string, command ...string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(t.TempDir(), strings.TrimSuffix(name, ".c")+suffix)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(command[0], append(command[1:], path)...)
+		cmd.Dir = t.TempDir()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%.4000s", name, err, out)
+		}
+	}
+}
+
+// find gives the first of the programs that is there.
+func find(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, n := range names {
+		if path, err := exec.LookPath(n); err == nil {
+			return path
+		}
+	}
+	t.Skipf("none of %s is installed", strings.Join(names, ", "))
+	return ""
+}
+
+var clangs = []string{"clang", "clang-20", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"}
+
+func TestC11Compiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the cpu device needs POSIX")
+	}
+	prelude := read(t, "../backend/cpu/native/abi.h") + read(t, "../backend/cpu/native/bind.h")
+	for _, defines := range [][]string{nil, {"HC_DEVICE_CLOCK"}} {
+		files := everyFile(t, "c11", defines...)
+		for name := range files {
+			files[name] = prelude + files[name]
+		}
+		strict := []string{"-std=gnu11", "-O1", "-fno-strict-aliasing", "-fPIC", "-c", "-o", filepath.Join(t.TempDir(), "x.o"), "-Wall", "-Werror",
+			"-Wno-unused", "-Wno-unknown-pragmas", "-Wno-parentheses", "-Wno-maybe-uninitialized", "-Wno-unknown-warning-option"}
+		t.Run("gcc", func(t *testing.T) { compile(t, files, ".c", append([]string{find(t, "gcc")}, strict...)...) })
+		t.Run("clang", func(t *testing.T) { compile(t, files, ".c", append([]string{find(t, clangs...)}, strict...)...) })
+		t.Run("tcc", func(t *testing.T) {
+			compile(t, files, ".c", find(t, "tcc"), "-std=c11", "-w", "-c", "-o", filepath.Join(t.TempDir(), "x.o"))
+		})
+	}
+}
+
+func TestOpenCLCompiles(t *testing.T) {
+	clang := find(t, clangs...)
+	probe := exec.Command(clang, "-x", "cl", "-cl-std=CL1.2", "-Xclang", "-finclude-default-header", "-fsyntax-only", "-")
+	probe.Stdin = strings.NewReader("__kernel void k(__global int *p) { *p = get_global_id(0); }")
+	if out, err := probe.CombinedOutput(); err != nil {
+		t.Skipf("%s compiles no OpenCL C: %v\n%.300s", clang, err, out)
+	}
+	for _, target := range []string{"spir64-unknown-unknown", "spir-unknown-unknown", "amdgcn-amd-amdhsa"} {
+		t.Run(target, func(t *testing.T) {
+			command := []string{clang, "-x", "cl", "-cl-std=CL1.2", "--target=" + target, "-Xclang", "-finclude-default-header", "-fsyntax-only",
+				"-Wall", "-Werror", "-Wno-unused", "-Wno-unknown-pragmas", "-Wno-parentheses", "-Wno-maybe-uninitialized", "-Wno-unknown-warning-option"}
+			probe := exec.Command(command[0], append(command[1:], "-")...)
+			probe.Stdin = strings.NewReader("__kernel void k(__global int *p) { *p = 1; }")
+			if out, err := probe.CombinedOutput(); err != nil {
+				t.Skipf("%s does not compile for it: %v\n%.300s", clang, err, out)
+			}
+			compile(t, everyFile(t, "opencl-c-1.2"), ".cl", command...)
+		})
+	}
+}
+
+// TestCUDACompiles uses NVRTC as its manual has it: create a program, compile it, ask for the log.
+func TestCUDACompiles(t *testing.T) {
+	lib, err := dl.Open("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so")
+	if err != nil {
+		t.Skipf("NVRTC is not installed: %v", err)
+	}
+	var nvrtc struct {
+		Create  dl.Func `sym:"nvrtcCreateProgram"`
+		Compile dl.Func `sym:"nvrtcCompileProgram"`
+		LogSize dl.Func `sym:"nvrtcGetProgramLogSize"`
+		Log     dl.Func `sym:"nvrtcGetProgramLog"`
+		Destroy dl.Func `sym:"nvrtcDestroyProgram"`
+	}
+	if err := lib.Bind(&nvrtc); err != nil {
+		t.Fatal(err)
+	}
+	options := [][]byte{dl.CString("--std=c++17"), dl.CString("--gpu-architecture=compute_75"), dl.CString("--device-as-default-execution-space")}
+	if testing.Short() {
+		options = append(options, dl.CString("-Xptxas=-O0"))
+	}
+	for name, text := range everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK") {
+		t.Run(name, func(t *testing.T) {
+			source, file, program, size := dl.CString(text), dl.CString(name), new(uintptr), new(uintptr)
+			argv := make([]uintptr, len(options))
+			for i := range options {
+				argv[i] = uintptr(unsafe.Pointer(&options[i][0]))
+			}
+			if r := nvrtc.Create.Call(dl.Addr(program), dl.Addr(&source[0]), dl.Addr(&file[0]), 0, 0, 0); r != 0 {
+				t.Fatalf("nvrtcCreateProgram: %d", r)
+			}
+			defer nvrtc.Destroy.Call(dl.Addr(program))
+			r := nvrtc.Compile.Call(*program, uintptr(len(argv)), dl.Addr(&argv[0]))
+			nvrtc.LogSize.Call(*program, dl.Addr(size))
+			log := make([]byte, max(*size, 1))
+			nvrtc.Log.Call(*program, dl.Addr(&log[0]))
+			runtime.KeepAlive(source)
+			runtime.KeepAlive(file)
+			runtime.KeepAlive(options)
+			if r != 0 {
+				t.Errorf("nvrtcCompileProgram: %d\n%.4000s", r, bytes.TrimRight(log, "\x00"))
+			}
+		})
+	}
+}
