@@ -113,6 +113,18 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestFaultEndsEveryGroup(t *testing.T) {
+	d := open(t)
+	start := time.Now()
+	err := launch(t, d, `void dialtone_entry_k(const struct dialtone_item *i, void **a) {
+  if (i->group_id[0] == 0) *(volatile int *)8 = 1;
+  for (;;) __asm__ volatile("");
+}`, 16, 1, 10*time.Second)
+	if err == nil || !strings.Contains(err.Error(), "SIGSEGV") || errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("after %v: %v", time.Since(start), err)
+	}
+}
+
 func TestEndlessKernelStops(t *testing.T) {
 	d := open(t)
 	start := time.Now()

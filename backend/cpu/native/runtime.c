@@ -75,6 +75,7 @@ struct worker {
     struct run *run;
     pthread_t thread;
     int alive;
+    int faulted;
     struct fiber **fibers;
     uint64_t made;
     struct fiber *current;
@@ -328,6 +329,8 @@ static int run_group(struct worker *w, uint64_t g) {
     }
 }
 
+void dialtone_stop(struct run *r);
+
 static void *worker_main(void *p) {
     struct worker *w = p;
     struct run *r = w->run;
@@ -355,6 +358,7 @@ static void *worker_main(void *p) {
                 pthread_mutex_lock(&r->mutex);
                 if (!r->fault_signal) r->fault_signal = -1; /* no memory for stacks */
                 pthread_mutex_unlock(&r->mutex);
+                w->faulted = 1;
                 set_stop(r);
             }
         }
@@ -363,6 +367,7 @@ static void *worker_main(void *p) {
     sigfillset(&mine);
     pthread_sigmask(SIG_SETMASK, &mine, 0);
     pthread_setspecific(worker_key, 0);
+    if (w->faulted) dialtone_stop(r); /* groups of the others may go on for ever */
     pthread_mutex_lock(&r->mutex);
     w->alive = 0;
     pthread_mutex_unlock(&r->mutex);
@@ -380,6 +385,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
     int i;
     if (w) {
         struct run *r = w->run;
+        if (signal != STOP_SIGNAL) w->faulted = 1;
         if (signal != STOP_SIGNAL && !r->fault_signal) {
             /* No lock in a handler: two workers that fault at once may mix their places. */
             r->fault_signal = signal;
