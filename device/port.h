@@ -26,9 +26,11 @@ HC_INLINE GLOBAL hc_u32 *hc_mail_at(HC, hc_u32 part, hc_u32 slot, hc_u32 stride)
 HC_INLINE hc_u32 hc_next_ticket(HC, hc_u32 slot, hc_u32 ticket, hc_mask mask) {
     ticket++;
     if ((ticket & HC_SEQ_MASK) == 0u) {
-        GLOBAL hc_u32 *payload = hc_mail_at(hc, HC_P(request), slot, HC_P(request_stride));
-        hc_u32 i, n = HC_P(request_stride) / 4u;
-        for (i = hc_rank(mask); i < n; i += hc_count(mask)) hc_store(payload + i, 0u);
+        GLOBAL hc_u32 *part = hc_mail_at(hc, HC_P(request), slot, HC_P(request_stride));
+        hc_u32 i;
+        for (i = hc_rank(mask); i < HC_P(request_stride) / 4u; i += hc_count(mask)) hc_store(part + i, 0u);
+        part = hc_mail_at(hc, HC_P(request_long), slot, HC_P(request_long_stride));
+        for (i = hc_rank(mask); i < HC_P(request_long_stride) / 4u; i += hc_count(mask)) hc_store(part + i, 0u);
         hc_fence();
         hc_sync(mask);
         ticket++;
@@ -72,13 +74,18 @@ HC_INLINE void hc_close_port(HC, const hc_port p) {
     if (hc_is_leader(p.mask)) hc_unlock(hc_local_ + (hc_size)p.slot * HC_LOCK_STRIDE, p.ticket << 1);
 }
 
+/* Word i of this lane in the parts named request and request_long, or reply and reply_long. */
+#define HC_WORD_AT(part, i) ((i) < HC_SHORT_WORDS ? part + (i) * HC_LANES + lane : part##_long + ((i) - HC_SHORT_WORDS) * HC_LANES + lane)
+
 /* One packet there and back. w holds the words to send and then those received; the counts
    should be constants where this is inlined. Gives the lane's errno. */
 HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, hc_u32 *w) {
     const hc_u32 seq = p.ticket & HC_SEQ_MASK;
     GLOBAL hc_u32 *head = hc_mail_at(hc, HC_P(request_header), p.slot, HC_HEADER_BYTES);
     GLOBAL hc_u32 *request = hc_mail_at(hc, HC_P(request), p.slot, HC_P(request_stride));
+    GLOBAL hc_u32 *request_long = hc_mail_at(hc, HC_P(request_long), p.slot, HC_P(request_long_stride));
     GLOBAL const hc_u32 *reply = hc_mail_at(hc, HC_P(reply), p.slot, HC_P(reply_stride));
+    GLOBAL const hc_u32 *reply_long = hc_mail_at(hc, HC_P(reply_long), p.slot, HC_P(reply_long_stride));
     GLOBAL const hc_u32 *ready = hc_mail_at(hc, HC_P(reply_header), p.slot, HC_HEADER_BYTES);
     const hc_u32 lane = hc_lane();
     hc_u32 i, turns = 0u, code;
@@ -88,25 +95,24 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
     {
         const hc_u64 tag = (hc_u64)(seq << 8) << 32;
         /* Bytes have to be read after an acquire, so their calls await the reply header. */
-        const int tagged_reply = out >= 1u && out <= 2u && !(call & HC_WITH_BYTES);
+        const int tagged = (HC_P(flags) & HC_FLAG_TAGGED) && !(call & HC_WITH_BYTES);
+        const int tagged_reply = tagged && out >= 1u && out <= 2u;
         if (tagged_reply) call |= HC_TAGGED_REPLY;
-        if (in <= 2u && !(call & HC_WITH_BYTES) && (HC_P(flags) & HC_FLAG_TAGGED)) {
+        if (tagged && in <= 2u) {
             call |= HC_TAGGED_REQUEST;
             HC_UNROLL for (i = 0u; i < 2u; i++)
-                if (i < in) hc_store64(request + (i * HC_LANES + lane) * 2u, tag | w[i]);
+                if (i < in) hc_store64((i == 0u ? request : request_long) + lane * 2u, tag | w[i]);
             if (hc_is_leader(p.mask)) {
-                hc_store64(head, tag | call);
-                hc_store64(head + 2, tag | hc_mask_low(p.mask));
+                hc_store_pair(head, tag | call, tag | hc_mask_low(p.mask));
                 if (HC_LANES > 32) hc_store64(head + 4, tag | hc_mask_high(p.mask));
             }
         } else {
             HC_UNROLL for (i = 0u; i < HC_MAX_WORDS; i++)
-                if (i < in) hc_store(request + i * HC_LANES + lane, w[i]);
+                if (i < in) hc_store(HC_WORD_AT(request, i), w[i]);
             hc_sync(p.mask);
             if (hc_is_leader(p.mask)) {
-                hc_store64(head + 2, tag | hc_mask_low(p.mask));
                 if (HC_LANES > 32) hc_store64(head + 4, tag | hc_mask_high(p.mask));
-                hc_store64_release(head, tag | call);
+                hc_store_pair_release(head, tag | call, tag | hc_mask_low(p.mask));
             }
         }
         if (tagged_reply) {
@@ -116,7 +122,7 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
                 a = hc_load64(reply + lane * 2u);
                 here = (hc_u32)(a >> 40) == seq;
                 if (out == 2u) {
-                    b = hc_load64(reply + (HC_LANES + lane) * 2u);
+                    b = hc_load64(reply_long + lane * 2u);
                     here = here && (hc_u32)(b >> 40) == seq;
                 }
                 if (hc_all(p.mask, here)) break;
@@ -129,7 +135,7 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
         }
     }
 #else
-    for (i = 0u; i < in; i++) hc_store(request + i * HC_LANES + lane, w[i]);
+    for (i = 0u; i < in; i++) hc_store(HC_WORD_AT(request, i), w[i]);
     hc_store(head, call);
     hc_store(head + 2, hc_mask_low(p.mask));
     hc_store(head + 3, seq << 8);
@@ -144,9 +150,9 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
     }
     hc_sync(p.mask);
     HC_UNROLL for (i = 0u; i < HC_MAX_WORDS; i++)
-        if (i < out) w[i] = hc_load(reply + i * HC_LANES + lane);
+        if (i < out) w[i] = hc_load(HC_WORD_AT(reply, i));
     code &= 0xffu;
-    if (code != 0u) code = hc_load(reply + out * HC_LANES + lane);
+    if (code != 0u) code = hc_load(HC_WORD_AT(reply, out));
     return code;
 }
 

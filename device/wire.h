@@ -2,6 +2,7 @@
 
 #define HC_MAX_WORDS 0x10u
 #define HC_MAX_TAGGED 8u
+#define HC_SHORT_WORDS 2u
 #define HC_HEADER_BYTES 0x40u
 #define HC_SEQ_MASK 0xffffffu
 #define HC_LOCK_STRIDE 8u /* in words */
@@ -164,10 +165,14 @@ typedef struct {
     hc_u32 flags; /* HC_FLAG_* */
     hc_u32 request_header; /* byte offsets into the mailbox */
     hc_u32 reply_header;
-    hc_u32 request;
-    hc_u32 reply;
+    hc_u32 request; /* short parts */
     hc_u32 request_stride; /* bytes per slot */
+    hc_u32 request_long;
+    hc_u32 request_long_stride;
+    hc_u32 reply;
     hc_u32 reply_stride;
+    hc_u32 reply_long;
+    hc_u32 reply_long_stride;
     hc_u32 bulk_in;
     hc_u32 bulk_out;
     hc_u32 clock_low; /* device clock to host monotonic, ns */

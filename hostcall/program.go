@@ -124,7 +124,7 @@ func newRun(p *Program, s *session, l Launch) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{program: p, session: s, launch: l, files: files}
+	r := &run{program: p, session: s, launch: l, files: files, end: ending{signal: make(chan struct{})}}
 	if err := s.setStrings(string(env.Block)); err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
@@ -227,11 +227,17 @@ func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, 
 			}
 			stopped = time.Since(over) > r.grace()
 		}
-		pause := time.Since(start) / 100
 		if !over.IsZero() {
-			pause = time.Since(over) / 10
+			nap.For(min(time.Since(over)/10, 2*time.Millisecond))
+		} else if pause := min(time.Since(start)/50, 50*time.Millisecond); pause < time.Millisecond {
+			nap.For(pause)
+		} else {
+			select {
+			case <-ctx.Done():
+			case <-r.end.signal:
+			case <-time.After(pause):
+			}
 		}
-		nap.For(min(pause, 2*time.Millisecond))
 	}
 }
 

@@ -18,9 +18,10 @@ import (
 
 // ending is how a run was ended by the kernel itself; the first word counts.
 type ending struct {
-	set   atomic.Bool
-	mutex sync.Mutex
-	cause error
+	set    atomic.Bool
+	mutex  sync.Mutex
+	cause  error
+	signal chan struct{} // closed when set
 }
 
 func (e *ending) put(cause error) {
@@ -29,6 +30,7 @@ func (e *ending) put(cause error) {
 	if e.cause == nil {
 		e.cause = cause
 		e.set.Store(true)
+		close(e.signal)
 	}
 }
 

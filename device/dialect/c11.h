@@ -83,6 +83,14 @@ HC_INLINE int hc_lock(hc_u32 *p, hc_u32 *ticket) {
     return !(old & 1);
 }
 #endif
+HC_INLINE void hc_store_pair(hc_u32 *p, hc_u64 a, hc_u64 b) {
+    hc_store64(p + 2, b);
+    hc_store64(p, a);
+}
+HC_INLINE void hc_store_pair_release(hc_u32 *p, hc_u64 a, hc_u64 b) {
+    hc_store64(p + 2, b);
+    hc_store64_release(p, a);
+}
 #define hc_unlock(p, v) hc_store_release(p, v)
 
 typedef hc_u32 hc_mask;

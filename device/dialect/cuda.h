@@ -37,21 +37,13 @@ typedef decltype(sizeof(0)) hc_size;
 #define hc_barrier() __syncthreads()
 HC_INLINE void hc_stop_lane() { asm volatile("exit;"); }
 
-/* The first polls go out back to back; later ones leave the bus to others. */
-#ifndef HC_PAUSE_FREE
-#define HC_PAUSE_FREE 4u
-#endif
-#ifndef HC_PAUSE_STEP
-#define HC_PAUSE_STEP 64u
-#endif
-#ifndef HC_PAUSE_MOST
-#define HC_PAUSE_MOST 2048u
-#endif
+/* A wait looks back to back at first, then at distances that double: with many waiting, whoever looks too
+   often takes the bus from the others and the line from the host that is about to write it. */
+#define HC_PAUSE_FREE 6u
+#define HC_PAUSE_MOST 15u
 HC_INLINE void hc_pause_(hc_u32 turns) {
-    if (turns >= HC_PAUSE_FREE) {
-        hc_u32 ns = (turns - HC_PAUSE_FREE + 1u) * HC_PAUSE_STEP;
-        asm volatile("nanosleep.u32 %0;" ::"r"(ns < HC_PAUSE_MOST ? ns : HC_PAUSE_MOST));
-    }
+    if (turns >= HC_PAUSE_FREE) /* ns; the hardware sleeps up to twice as long */
+        asm volatile("nanosleep.u32 %0;" ::"r"(1u << (turns < HC_PAUSE_MOST ? turns : HC_PAUSE_MOST)));
 }
 #define hc_pause(turns) hc_pause_(turns)
 
@@ -63,6 +55,9 @@ HC_INLINE void hc_store(hc_u32 *p, hc_u32 v) { asm volatile("st.relaxed.sys.glob
 HC_INLINE void hc_store_release(hc_u32 *p, hc_u32 v) { asm volatile("st.release.sys.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory"); }
 HC_INLINE void hc_store64(hc_u32 *p, hc_u64 v) { asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory"); }
 HC_INLINE void hc_store64_release(hc_u32 *p, hc_u64 v) { asm volatile("st.release.sys.global.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory"); }
+/* Two cells in one access of 16 bytes; each is valid by itself, so it may still arrive in halves. */
+HC_INLINE void hc_store_pair(hc_u32 *p, hc_u64 a, hc_u64 b) { asm volatile("st.relaxed.sys.global.v2.u64 [%0], {%1, %2};" ::"l"(p), "l"(a), "l"(b) : "memory"); }
+HC_INLINE void hc_store_pair_release(hc_u32 *p, hc_u64 a, hc_u64 b) { asm volatile("st.release.sys.global.v2.u64 [%0], {%1, %2};" ::"l"(p), "l"(a), "l"(b) : "memory"); }
 HC_INLINE void hc_fence() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
 HC_INLINE hc_u32 hc_atomic_add_(hc_u32 *p, hc_u32 v) { hc_u32 r; asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], %2;" : "=r"(r) : "l"(p), "r"(v) : "memory"); return r; }
 #define hc_atomic_add(p, v) hc_atomic_add_((hc_u32 *)(p), (v))

@@ -30,7 +30,7 @@ type entry struct {
 }
 
 // fits reports whether a packet has what the handler looks at.
-func (e entry) fits(r Request) bool {
+func (e *entry) fits(r *Request) bool {
 	return r.in() >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
 }
 
@@ -57,15 +57,17 @@ func (t *Table) Set(op wire.Opcode, h call.Handler, inline bool) {
 	}
 }
 
-func (t *Table) find(op wire.Opcode) entry {
+func (t *Table) find(op wire.Opcode) *entry {
 	if int(op) < len(t.own) {
-		return t.own[op]
+		return &t.own[op]
 	}
 	if i := int(op) - wire.FirstUserOpcode; i >= 0 && i < len(t.user) {
-		return t.user[i]
+		return &t.user[i]
 	}
-	return entry{}
+	return &noEntry
 }
+
+var noEntry entry
 
 // Options tune a server; the zero value is right for tests only.
 type Options struct {
@@ -113,12 +115,19 @@ type slotRange struct {
 	parked   atomic.Bool
 	wake     chan struct{}
 	scratch  *call.Call
+	batch    [batchSize]Request
+	current  *Request   // whose inline handler runs
+	filled   []*Request // answered, but for the announcement; parts of batch
 	_        [64]byte
 }
 
+// batchSize is how many requests are looked for before the first is answered, while the memory of all
+// of them is on its way into the cache.
+const batchSize = 16
+
 type job struct {
 	request Request
-	entry   entry
+	entry   *entry
 	call    call.Call
 }
 
@@ -129,7 +138,7 @@ type partial struct {
 
 // Start begins to serve.
 func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Server {
-	n := max(1, min(opts.Pollers, slots.Slots/64, 4))
+	n := max(1, min(opts.Pollers, slots.Slots/slotsPerPoller, maxPollers))
 	s := &Server{
 		slots: slots, table: table, opts: opts,
 		open:    make([]atomic.Uint32, slots.Slots),
@@ -148,6 +157,7 @@ func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Serve
 		r.wake = make(chan struct{}, 1)
 		r.scratch = new(call.Call)
 		r.scratch.Context = s.ctx
+		r.filled = make([]*Request, 0, batchSize)
 		s.pollers.Add(1)
 		go s.poll(i)
 	}
@@ -182,7 +192,7 @@ func (s *Server) Abandon() {
 	for slot := range s.open {
 		if seq := s.open[slot].Load(); seq != 0 && s.open[slot].CompareAndSwap(seq, 0) {
 			request := s.pending[slot] // the slot's next request may take its place during the answer
-			s.answer(request, &c, call.Stop)
+			s.answer(&request, &c, call.Stop)
 		}
 	}
 }
@@ -246,9 +256,12 @@ func (s *Server) poll(i int) {
 	defer s.pollers.Done()
 	mine := &s.ranges[i]
 	spin := spinTime
+	looks := spinLooks
 	if s.opts.HostCPU {
-		spin = spinTimeHostCPU
+		spin, looks = spinTimeHostCPU, 1
 	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	quiet := 0
 	var since time.Time // when it became quiet
 	for {
@@ -271,14 +284,7 @@ func (s *Server) poll(i int) {
 			}
 			continue
 		}
-		quiet++
-		if quiet == 1 {
-			since = time.Now()
-		}
-		if quiet%16 != 0 {
-			if s.opts.HostCPU {
-				runtime.Gosched()
-			}
+		if quiet++; quiet%looks != 0 {
 			continue
 		}
 		select {
@@ -286,34 +292,61 @@ func (s *Server) poll(i int) {
 			return
 		default:
 		}
-		switch rested := time.Since(since); {
-		case rested < spin:
-			runtime.Gosched()
-		case i > 0 && rested > parkTime:
+		now := time.Now()
+		if quiet == looks {
+			since = now
+		}
+		silence := now.Sub(since)
+		switch {
+		case silence < spin:
+			if s.opts.HostCPU {
+				runtime.Gosched()
+			}
+		case i > 0 && silence > parkTime:
 			mine.parked.Store(true)
 			<-mine.wake
 			mine.parked.Store(false)
 			quiet = 0
-		default:
+		case silence < longSilence:
 			nap.For(napTime)
-			quiet += 15 // every nap is followed by one look
+			quiet += looks - 1 // every nap is followed by one look
+		default:
+			timer.Reset(min(silence/restShare, longestRest))
+			select {
+			case <-s.quit:
+				return
+			case <-timer.C:
+			}
+			quiet += looks - 1
 		}
 	}
 }
 
 const (
-	// napTime is what an idle poller asks for; with the usual timer slack it gets about 55 us.
-	napTime = time.Microsecond
-	// spinTime is how long a poller spins after the last request of a GPU.
-	spinTime = 200 * time.Microsecond
+	maxPollers     = 4
+	slotsPerPoller = 32 // with fewer, another poller does not pay
+
+	// spinTime is how long a poller spins after the last request of a GPU, spinLooks how many looks it
+	// takes between two readings of the clock.
+	spinTime  = 200 * time.Microsecond
+	spinLooks = 64
 	// spinTimeHostCPU is the same where the kernel wants the core itself.
 	spinTimeHostCPU = 20 * time.Microsecond
 	// parkTime is how long a second poller naps before it leaves its slots to the first.
 	parkTime = 2 * time.Millisecond
+
+	// napTime is what a poller asks for while a call may come at any moment; with the usual timer slack
+	// it gets about 55 us.
+	napTime = time.Microsecond
+	// After longSilence a poller rests for a share of the silence so far: what a call then waits is
+	// lost in the time that its kernel took before it, and an idle server costs next to nothing.
+	longSilence = 25 * time.Millisecond
+	restShare   = 30
+	longestRest = 20 * time.Millisecond
 )
 
 // scan serves what is there in one range and gives the number of requests.
-func (s *Server) scan(i int) int {
+func (s *Server) scan(i int) (found int) {
 	r := &s.ranges[i]
 	if !r.mutex.TryLock() {
 		return 0
@@ -329,45 +362,93 @@ func (s *Server) sweep(i int) int {
 }
 
 // scanLocked gives the mutex back.
-func (s *Server) scanLocked(r *slotRange) int {
-	defer r.mutex.Unlock()
-	found := 0
+func (s *Server) scanLocked(r *slotRange) (found int) {
+	defer s.scanned(r, &found)
 	if r.closed {
 		return 0
 	}
-	for slot := r.from; slot < r.to; slot++ {
-		request, ok := s.slots.Peek(slot)
-		if !ok {
-			continue
+	for slot := r.from; slot < r.to; {
+		var n int
+		n, slot = s.slots.Find(r.batch[:], slot, r.to)
+		for k := range r.batch[:n] {
+			if k+1 < n {
+				s.slots.prefetchLong(&r.batch[k+1])
+			}
+			if s.accept(r, &r.batch[k]) {
+				found++
+			}
 		}
-		if s.open[slot].Load() != 0 {
-			continue // the device sent again before it had its answer
-		}
-		if s.accept(r, request) {
-			found++
-		}
-	}
-	if found > 0 {
-		s.served.Add(uint64(found))
+		s.announce(r)
 	}
 	return found
 }
 
+// announce sends the answers of a batch that have been filled in.
+func (s *Server) announce(r *slotRange) {
+	if len(r.filled) == 0 {
+		return
+	}
+	streamFence()
+	for _, request := range r.filled {
+		s.slots.Announce(request)
+	}
+	r.filled = r.filled[:0]
+}
+
+// reply answers from a poller; the kernel sees it when the batch is announced at the latest.
+func (s *Server) reply(r *slotRange, request *Request, c *call.Call) {
+	s.slots.Reopen(request, false)
+	if s.slots.Fill(request, c) {
+		r.filled = append(r.filled, request)
+	}
+}
+
+// scanned ends a scan, also one that an inline handler's panic ended: that call fails, and what was found
+// after it is found again.
+func (s *Server) scanned(r *slotRange, found *int) {
+	if cause := recover(); cause != nil {
+		request, c := r.current, r.scratch
+		c.FailAll(errno.EFAULT)
+		s.reply(r, request, c)
+		s.announce(r)
+		*found++
+		if s.opts.Panicked != nil {
+			s.opts.Panicked(request.Op(), cause, debug.Stack())
+		}
+	}
+	r.mutex.Unlock()
+	if *found > 0 {
+		s.served.Add(uint64(*found))
+	}
+}
+
 // accept takes a request on: answers it here, or gives it to a worker.
-func (s *Server) accept(r *slotRange, request Request) bool {
+func (s *Server) accept(r *slotRange, request *Request) bool {
 	e := s.table.find(request.Op())
-	if e.handler != nil && !e.inline && e.fits(request) && request.Call&wire.More == 0 && !s.stopping.Load() {
+	if !e.inline && e.handler != nil && e.fits(request) && request.Call&wire.More == 0 && !s.stopping.Load() {
 		return s.hand(request, e)
 	}
 	c := r.scratch
-	ok, problem := s.slots.Accept(request, c)
-	if !ok {
+	if !s.slots.Accept(request, c) {
 		return false
 	}
 	switch {
 	case s.stopping.Load():
 		c.FailAll(call.Stop)
-	case problem != 0:
+	case e.handler == nil || !e.fits(request) || c.HasBytes || s.slots.malformed(request):
+		s.acceptOther(r, request, e, c)
+	default:
+		r.current = request
+		e.handler(c)
+	}
+	s.reply(r, request, c)
+	return true
+}
+
+// acceptOther is what is left of accept when a request is not of the simplest kind.
+func (s *Server) acceptOther(r *slotRange, request *Request, e *entry, c *call.Call) {
+	switch {
+	case s.slots.malformed(request): // Accept has set the errno
 	case request.Call&wire.More != 0:
 		s.keep(request.Slot, c)
 	case e.handler == nil:
@@ -376,10 +457,9 @@ func (s *Server) accept(r *slotRange, request Request) bool {
 		c.FailAll(errno.EPROTO)
 	default:
 		s.joinPartial(request.Slot, c)
-		s.run(e, request.Op(), c)
+		r.current = request
+		e.handler(c)
 	}
-	s.slots.Reply(request, c)
-	return true
 }
 
 // keep stores the bytes of a packet that has a successor.
@@ -423,7 +503,7 @@ func (s *Server) joinPartial(slot int, c *call.Call) {
 }
 
 // hand gives a request to a worker, of which there are as many as block at once.
-func (s *Server) hand(request Request, e entry) bool {
+func (s *Server) hand(request *Request, e *entry) bool {
 	var j *job
 	select {
 	case j = <-s.free:
@@ -431,19 +511,19 @@ func (s *Server) hand(request Request, e entry) bool {
 		j = new(job)
 		j.call.Context = s.ctx
 	}
-	ok, problem := s.slots.Accept(request, &j.call)
-	if !ok {
+	if !s.slots.Accept(request, &j.call) {
 		s.recycle(j)
 		return false
 	}
 	s.joinPartial(request.Slot, &j.call)
-	if problem != 0 {
+	if s.slots.malformed(request) {
+		s.slots.Reopen(request, false)
 		s.slots.Reply(request, &j.call)
 		s.recycle(j)
 		return true
 	}
-	j.request, j.entry = request, e
-	s.pending[request.Slot] = request
+	j.request, j.entry = *request, e
+	s.pending[request.Slot] = *request
 	s.open[request.Slot].Store(request.Seq)
 	s.work <- j
 	if s.idle.Add(-1) < 0 {
@@ -464,13 +544,14 @@ func (s *Server) recycle(j *job) {
 func (s *Server) serve() {
 	defer s.workers.Done()
 	for j := range s.work {
-		s.run(j.entry, j.request.Op(), &j.call)
+		s.run(j)
 		slot := j.request.Slot
 		if s.open[slot].CompareAndSwap(j.request.Seq, 0) {
 			if s.stopping.Load() {
 				j.call.FailAll(call.Stop)
 			}
-			s.slots.Reply(j.request, &j.call)
+			s.slots.Reopen(&j.request, true)
+			s.slots.Reply(&j.request, &j.call)
 		}
 		s.recycle(j)
 		s.idle.Add(1)
@@ -478,21 +559,22 @@ func (s *Server) serve() {
 }
 
 // run calls a handler; one that panics fails its call and nothing else.
-func (s *Server) run(e entry, op wire.Opcode, c *call.Call) {
+func (s *Server) run(j *job) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.FailAll(errno.EFAULT)
+			j.call.FailAll(errno.EFAULT)
 			if s.opts.Panicked != nil {
-				s.opts.Panicked(op, cause, debug.Stack())
+				s.opts.Panicked(j.request.Op(), cause, debug.Stack())
 			}
 		}
 	}()
-	e.handler(c)
+	j.entry.handler(&j.call)
 }
 
 // answer replies with one errno for all lanes.
-func (s *Server) answer(request Request, c *call.Call, e errno.Errno) {
+func (s *Server) answer(request *Request, c *call.Call, e errno.Errno) {
 	c.Mask = request.Mask & s.slots.full
 	c.FailAll(e)
+	s.slots.Reopen(request, true)
 	s.slots.Reply(request, c)
 }

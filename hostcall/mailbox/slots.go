@@ -22,11 +22,15 @@ import (
 // Slots is the host's view of a mailbox.
 type Slots struct {
 	wire.Layout
-	base     unsafe.Pointer
-	expected []uint32 // the sequence number that the next request of a slot carries
-	lapped   []bool   // the slot has been through all sequence numbers
-	full     uint64   // the mask with every lane
+	base unsafe.Pointer
+	// expected is the tag that the next request of a slot carries; busy while a handler has the last one.
+	expected []uint32
+	lapped   []bool // the slot has been through all sequence numbers
+	full     uint64 // the mask with every lane
 }
+
+// busy is no tag that a request can have: a request's lowest byte is 0.
+const busy = ^uint32(0)
 
 // New lays a mailbox out in memory, which it clears. memory must be aligned to 64 bytes and stay
 // where it is.
@@ -47,7 +51,7 @@ func New(memory []byte, shape wire.Shape) (*Slots, error) {
 		full:     ^uint64(0) >> (64 - shape.Lanes),
 	}
 	for i := range s.expected {
-		s.expected[i] = 1
+		s.expected[i] = wire.Tag(1, 0)
 	}
 	return s, nil
 }
@@ -58,84 +62,121 @@ type Request struct {
 	Seq  uint32
 	Call uint32 // the call word
 	Mask uint64
+
+	failed uint8 // a row of errnos follows the words of the answer
 }
 
 // Op is the opcode.
-func (r Request) Op() wire.Opcode { return wire.Opcode(r.Call & wire.OpcodeMask) }
+func (r *Request) Op() wire.Opcode { return wire.Opcode(r.Call & wire.OpcodeMask) }
 
-func (r Request) in() int  { return int(r.Call >> wire.InShift & wire.CountMask) }
-func (r Request) out() int { return int(r.Call >> wire.OutShift & wire.CountMask) }
+func (r *Request) in() int  { return int(r.Call >> wire.InShift & wire.CountMask) }
+func (r *Request) out() int { return int(r.Call >> wire.OutShift & wire.CountMask) }
 
 func (s *Slots) at(offset int) unsafe.Pointer { return unsafe.Add(s.base, offset) }
 
 // load reads a cell; on every machine that Go runs on with 64-bit pointers this is one access.
 func load(p unsafe.Pointer) uint64 { return atomic.LoadUint64((*uint64)(p)) }
 
-// Peek looks for a new request in a slot. It is what a poller does most of the time.
-func (s *Slots) Peek(slot int) (Request, bool) {
-	head := s.at(s.RequestHeader + slot*wire.HeaderBytes)
-	first := load(head)
-	seq := s.expected[slot]
-	if uint32(first>>32) != wire.Tag(seq, 0) {
-		return Request{}, false
-	}
-	second := load(unsafe.Add(head, 8))
-	if uint32(second>>32) != wire.Tag(seq, 0) {
-		return Request{}, false // a cell is still on its way
-	}
-	r := Request{Slot: slot, Seq: seq, Call: uint32(first), Mask: uint64(uint32(second))}
-	if s.Lanes > 32 {
-		third := load(unsafe.Add(head, 16))
-		if uint32(third>>32) != wire.Tag(seq, 0) {
-			return Request{}, false
+// Find looks for new requests in slots from..to-1, puts as many as fit into list, and gives their number
+// and the slot to go on with. It is what a poller does most of the time.
+func (s *Slots) Find(list []Request, from, to int) (n, next int) {
+	head := s.at(s.RequestHeader + from*wire.HeaderBytes)
+	expected := s.expected[:to]
+	for slot := from; slot < to; slot++ {
+		first := load(head)
+		if tag := uint32(first >> 32); tag == atomic.LoadUint32(&expected[slot]) && tag != busy {
+			second := load(unsafe.Add(head, 8))
+			r := &list[n]
+			*r = Request{Slot: slot, Seq: tag >> 8, Call: uint32(first), Mask: uint64(uint32(second))}
+			if uint32(second>>32) == tag && (s.Lanes <= 32 || s.highMask(r, head, tag)) { // else a cell is still on its way
+				s.prefetch(r)
+				if n++; n == len(list) {
+					return n, slot + 1
+				}
+			}
 		}
-		r.Mask |= uint64(uint32(third)) << 32
+		head = unsafe.Add(head, wire.HeaderBytes)
 	}
-	return r, true
+	return n, to
 }
 
-// Accept copies the request's words and bytes into c. It reports false, and changes nothing, while
-// cells are still on their way. The errno says that the packet makes no sense; it must be answered all
-// the same.
-func (s *Slots) Accept(r Request, c *call.Call) (bool, errno.Errno) {
-	slot := r.Slot
-	problem := errno.OK
+func (s *Slots) highMask(r *Request, head unsafe.Pointer, tag uint32) bool {
+	third := load(unsafe.Add(head, 16))
+	r.Mask |= uint64(uint32(third)) << 32
+	return uint32(third>>32) == tag
+}
+
+// prefetch brings in what answering the request will touch, so that the waits for several requests
+// overlap: the device has just written the one half and read the other.
+func (s *Slots) prefetch(r *Request) {
+	in, out := r.in(), r.out()
+	if in > wire.ShortWords || out > wire.ShortWords {
+		return // see prefetchLong
+	}
+	prefetch(s.at(s.Request.Short+r.Slot*s.Request.ShortStride), s.at(s.Layout.Reply.Short+r.Slot*s.Layout.Reply.ShortStride),
+		s.shortBytes(in, r.Call&wire.TaggedRequest), s.shortBytes(out, r.Call&wire.TaggedReply))
+}
+
+// prefetchLong does the same for the long part of a request that comes next: one ahead is as many lines as a
+// processor can wait for.
+func (s *Slots) prefetchLong(r *Request) {
+	if in := r.in(); in > wire.ShortWords && in <= wire.MaxWords && r.Call&wire.TaggedRequest == 0 {
+		prefetch(s.at(s.Request.Long+r.Slot*s.Request.LongStride), s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes), (in-wire.ShortWords)*s.Lanes*4, 1)
+	}
+}
+
+// shortBytes is how much of a short part n words take.
+func (s *Slots) shortBytes(n int, tagged uint32) int {
+	if tagged != 0 {
+		n *= 2
+	}
+	return min(n, wire.ShortWords) * s.Lanes * 4
+}
+
+// malformed reports whether the header makes no sense.
+func (s *Slots) malformed(r *Request) bool {
+	in, out := r.in(), r.out()
+	return r.Mask == 0 || r.Mask&^s.full != 0 || in > wire.MaxWords || out > wire.MaxWords ||
+		r.Call&wire.TaggedRequest != 0 && in > wire.MaxTaggedWords ||
+		r.Call&wire.TaggedReply != 0 && (out > wire.MaxTaggedWords || out == 0) ||
+		r.Call&wire.More != 0 && r.Call&wire.WithBytes == 0 ||
+		r.Call&wire.WithBytes != 0 && in == 0 || r.Call>>30 != 0
+}
+
+// Accept copies the request's words into c, and shows it the bytes. It reports false, and changes nothing,
+// while cells are still on their way. A malformed packet is accepted with EPROTO for every lane: it must be
+// answered as well. Until the answer the slot is busy.
+func (s *Slots) Accept(r *Request, c *call.Call) bool {
 	c.Op, c.Mask, c.In, c.Out = r.Op(), r.Mask&s.full, r.in(), r.out()
 	c.HasBytes = r.Call&wire.WithBytes != 0
-	if r.Mask == 0 || r.Mask&^s.full != 0 || c.In > wire.MaxWords || c.Out > wire.MaxWords ||
-		r.Call&wire.TaggedRequest != 0 && c.In > wire.MaxTaggedWords ||
-		r.Call&wire.TaggedReply != 0 && (c.Out > wire.MaxTaggedWords || c.Out == 0) ||
-		r.Call&wire.More != 0 && r.Call&wire.WithBytes == 0 ||
-		r.Call&wire.WithBytes != 0 && c.In == 0 || r.Call>>30 != 0 {
-		problem = errno.EPROTO
+	malformed := s.malformed(r)
+	if malformed {
 		c.In, c.HasBytes = 0, false
 	}
-	payload := s.at(s.Layout.Request + slot*s.RequestStride)
 	words := c.Words(c.In, s.Lanes)
-	if r.Call&wire.TaggedRequest != 0 {
-		if !s.acceptCells(words, payload, r) {
-			return false, 0
+	short := s.at(s.Request.Short + r.Slot*s.Request.ShortStride)
+	long := s.at(s.Request.Long + r.Slot*s.Request.LongStride)
+	if r.Call&wire.TaggedRequest == 0 {
+		n := min(len(words), wire.ShortWords*s.Lanes)
+		copy(words, unsafe.Slice((*uint32)(short), n))
+		if n < len(words) {
+			copy(words[n:], unsafe.Slice((*uint32)(long), len(words)-n))
 		}
-	} else {
-		copy(words, unsafe.Slice((*uint32)(payload), len(words)))
+	} else if n := min(len(words), s.Lanes); !s.acceptCells(words[:n], short, r) || !s.acceptCells(words[n:], long, r) {
+		return false
 	}
-	s.expected[slot] = wire.NextSeq(r.Seq)
-	if r.Seq == wire.SeqMask {
-		s.lapped[slot] = true
+	s.expected[r.Slot] = busy
+	clear(c.Errnos()[:(s.Lanes+7)&^7])
+	if malformed {
+		c.FailAll(errno.EPROTO)
+	} else if c.HasBytes {
+		s.bytes(r.Slot, c)
 	}
-	clear(c.Errnos()[:s.Lanes])
-	if problem != 0 {
-		c.FailAll(problem)
-		return true, problem
-	}
-	if c.HasBytes {
-		s.bytes(slot, c)
-	}
-	return true, 0
+	return true
 }
 
 // acceptCells copies words out of cells; false if one of them is still on its way.
-func (s *Slots) acceptCells(words []uint32, payload unsafe.Pointer, r Request) bool {
+func (s *Slots) acceptCells(words []uint32, payload unsafe.Pointer, r *Request) bool {
 	tag := uint64(wire.Tag(r.Seq, 0)) << 32
 	if r.Mask == s.full {
 		for i := range words {
@@ -177,54 +218,105 @@ func (s *Slots) bytes(slot int, c *call.Call) {
 	}
 }
 
-// Reply writes the answer in c to the request's slot, which belongs to the kernel again at once.
-func (s *Slots) Reply(r Request, c *call.Call) {
-	payload := s.at(s.Layout.Reply + r.Slot*s.ReplyStride)
+// Reopen makes the slot ready for the next request, before the device can see the answer to this one. The
+// poller of the slot may do it, or with shared set any other goroutine.
+func (s *Slots) Reopen(r *Request, shared bool) {
+	next := wire.Tag(wire.NextSeq(r.Seq), 0)
+	if shared {
+		atomic.StoreUint32(&s.expected[r.Slot], next)
+	} else {
+		s.expected[r.Slot] = next
+	}
+}
+
+// Reply writes the answer in c to the request's slot, which belongs to the kernel again at once. The
+// slot must have been reopened.
+func (s *Slots) Reply(r *Request, c *call.Call) {
+	if s.Fill(r, c) {
+		streamFence()
+		s.Announce(r)
+	}
+}
+
+// Fill is the first half of Reply. It reports whether the kernel waits for the second, Announce, before
+// which there must be a streamFence; one will do for many.
+func (s *Slots) Fill(r *Request, c *call.Call) (announce bool) {
+	short := s.at(s.Layout.Reply.Short + r.Slot*s.Layout.Reply.ShortStride)
+	long := s.at(s.Layout.Reply.Long + r.Slot*s.Layout.Reply.LongStride)
 	if r.Seq == 1 && s.lapped[r.Slot] {
 		// A new lap: cells of the last one must not be taken for this one's.
-		clear(unsafe.Slice((*uint64)(payload), s.ReplyStride/8))
+		clear(unsafe.Slice((*uint64)(short), s.Layout.Reply.ShortStride/8))
+		clear(unsafe.Slice((*uint64)(long), s.Layout.Reply.LongStride/8))
+	}
+	if r.Seq == wire.SeqMask {
+		s.lapped[r.Slot] = true
 	}
 	out := r.out()
 	if r.Call&wire.TaggedReply != 0 && out > 0 && out <= wire.MaxTaggedWords {
-		s.replyCells(payload, r, c, out)
-		return
+		words := c.Words(out, s.Lanes)
+		s.replyCells(short, words[:s.Lanes], r, c)
+		s.replyCells(long, words[s.Lanes:], r, c)
+		return false
 	}
 	out = min(out, wire.MaxWords)
-	var any errno.Errno
-	for m := r.Mask & s.full; m != 0; m &= m - 1 {
-		any |= c.Errno(bits.TrailingZeros64(m))
-	}
 	words := c.Words(out, s.Lanes)
-	copy(unsafe.Slice((*uint32)(payload), len(words)), words)
-	if any != 0 {
-		row := unsafe.Slice((*uint32)(unsafe.Add(payload, out*s.Lanes*4)), s.Lanes)
-		for lane := range row {
-			row[lane] = uint32(c.Errnos()[lane])
-		}
-		any = 1
+	n := min(len(words), wire.ShortWords*s.Lanes)
+	copy(unsafe.Slice((*uint32)(short), n), words)
+	switch rest := words[n:]; {
+	case len(rest) >= streamWords && len(rest)%16 == 0:
+		copyStream(long, unsafe.Pointer(&rest[0]), len(rest)*4)
+	case len(rest) > 0:
+		copy(unsafe.Slice((*uint32)(long), len(rest)), rest)
 	}
-	atomic.StoreUint64((*uint64)(s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes)), wire.Cell(0, wire.Tag(r.Seq, uint8(any))))
+	if anyErrno(c.Errnos(), s.Lanes) {
+		r.failed = 1
+		row := unsafe.Add(short, out*s.Lanes*4)
+		if out >= wire.ShortWords {
+			row = unsafe.Add(long, (out-wire.ShortWords)*s.Lanes*4)
+		}
+		for lane, e := range c.Errnos()[:s.Lanes] {
+			*(*uint32)(unsafe.Add(row, lane*4)) = uint32(e)
+		}
+	}
+	return true
+}
+
+// streamWords is from how many words on a long part is written past the caches: a processor has too few
+// line buffers to read that many lines of one mailbox and own as many.
+const streamWords = 128
+
+// Announce tells the kernel that the answer is there.
+func (s *Slots) Announce(r *Request) {
+	publish(s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes), wire.Cell(0, wire.Tag(r.Seq, r.failed)))
 }
 
 // replyCells writes words that carry their own tags: a lane's poll that finds them has the answer.
 // Plain stores are enough, each cell is valid by itself.
-func (s *Slots) replyCells(payload unsafe.Pointer, r Request, c *call.Call, out int) {
+func (s *Slots) replyCells(part unsafe.Pointer, words []uint32, r *Request, c *call.Call) {
+	if len(words) == 0 {
+		return
+	}
 	tag := uint64(wire.Tag(r.Seq, 0)) << 32
 	errnos := c.Errnos()
-	words := c.Words(out, s.Lanes)
+	if r.Mask == s.full && s.Lanes%8 == 0 && !anyErrno(errnos, s.Lanes) {
+		interleave(part, &words[0], len(words), wire.Tag(r.Seq, 0))
+		return
+	}
 	for row := 0; row < len(words); row += s.Lanes {
-		if r.Mask == s.full {
-			for lane, word := range words[row : row+s.Lanes] {
-				i := lane & (wire.MaxLanes - 1)
-				*(*uint64)(unsafe.Add(payload, (row+lane)*8)) = uint64(word) | tag | uint64(errnos[i])<<32
-			}
-			continue
-		}
 		for m := r.Mask & s.full; m != 0; m &= m - 1 {
 			i := bits.TrailingZeros64(m) & (wire.MaxLanes - 1)
-			*(*uint64)(unsafe.Add(payload, (row+i)*8)) = uint64(words[row+i]) | tag | uint64(errnos[i])<<32
+			storeCell(unsafe.Add(part, (row+i)*8), uint64(words[row+i])|tag|uint64(errnos[i])<<32)
 		}
 	}
+}
+
+// anyErrno looks at eight lanes at a time. Those of inactive lanes are 0.
+func anyErrno(errnos *[wire.MaxLanes]errno.Errno, lanes int) bool {
+	var any uint64
+	for i := 0; i < lanes; i += 8 {
+		any |= *(*uint64)(unsafe.Pointer(&errnos[i&(wire.MaxLanes-8)]))
+	}
+	return any != 0
 }
 
 // SetAbort sets or clears the word that long-running kernels look at.

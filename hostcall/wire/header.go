@@ -28,6 +28,7 @@ func Header(extra ...[]Constant) string {
 	for _, c := range []Constant{
 		{"MAX_WORDS", MaxWords, ""},
 		{"MAX_TAGGED", MaxTaggedWords, ""},
+		{"SHORT_WORDS", ShortWords, ""},
 		{"HEADER_BYTES", HeaderBytes, ""},
 		{"SEQ_MASK", SeqMask, ""},
 		{"LOCK_STRIDE", LockStride, "in words"},

@@ -8,12 +8,16 @@
 // A mailbox has Slots slots. A slot belongs to one subgroup from the claim to the
 // last word of the answer. Its parts, each written by one side only:
 //
-//	request header   64 bytes   device  cells: call, mask low, mask high
-//	request payload  word-major device  word w of lane l at (w*lanes + l)
-//	reply header     64 bytes   host    one cell
-//	reply payload    word-major host    the words, then a row of errnos
-//	bulk in          bytes      device  each active lane's share
-//	bulk out         bytes      host    each active lane's share
+//	request header  64 bytes   device  cells: call, mask low, mask high
+//	request short   word-major device  words 0 and 1 of all lanes, or word 0 as cells
+//	request long    word-major device  the other words
+//	reply header    64 bytes   host    one cell
+//	reply short     word-major host    words 0 and 1, or word 0 as cells
+//	reply long      word-major host    the other words, and a row of errnos
+//	bulk in         bytes      device  each active lane's share
+//	bulk out        bytes      host    each active lane's share
+//
+// Short parts of all slots lie together, so that many short calls touch few pages.
 package wire
 
 //go:generate go run ./gen
@@ -24,6 +28,7 @@ import "fmt"
 const (
 	MaxWords    = 16 // payload words per lane, each way
 	MaxLanes    = 64 // lanes in the widest subgroup
+	ShortWords  = 2  // words in a short part
 	HeaderBytes = 64 // distance of two headers: one cache line each
 	ControlSize = 4096
 
@@ -91,10 +96,15 @@ type Shape struct {
 type Layout struct {
 	Shape
 	RequestHeader, ReplyHeader int
-	Request, Reply             int
-	RequestStride, ReplyStride int // bytes per slot
+	Request, Reply             Payload
 	BulkIn, BulkOut            int
 	Size                       int
+}
+
+// Payload is where the words of one direction are.
+type Payload struct {
+	Short, ShortStride int // offset and bytes per slot
+	Long, LongStride   int
 }
 
 // Layout computes the offsets. The error says which number makes no sense.
@@ -104,8 +114,6 @@ func (s Shape) Layout() (Layout, error) {
 			s.Slots, s.Lanes, s.Bulk, MaxLanes)
 	}
 	l := Layout{Shape: s}
-	l.RequestStride = align(MaxWords * s.Lanes * 4)
-	l.ReplyStride = align((MaxWords + 1) * s.Lanes * 4)
 	at := ControlSize
 	place := func(bytes int) int {
 		here := at
@@ -114,8 +122,14 @@ func (s Shape) Layout() (Layout, error) {
 	}
 	l.RequestHeader = place(s.Slots * HeaderBytes)
 	l.ReplyHeader = place(s.Slots * HeaderBytes)
-	l.Request = place(s.Slots * l.RequestStride)
-	l.Reply = place(s.Slots * l.ReplyStride)
+	payload := func(words int) Payload {
+		p := Payload{ShortStride: align(ShortWords * s.Lanes * 4), LongStride: align((words - ShortWords) * s.Lanes * 4)}
+		p.Short = place(s.Slots * p.ShortStride)
+		p.Long = place(s.Slots * p.LongStride)
+		return p
+	}
+	l.Request = payload(MaxWords)
+	l.Reply = payload(MaxWords + 1)
 	l.BulkIn = place(s.Slots * s.Bulk)
 	l.BulkOut = place(s.Slots * s.Bulk)
 	l.Size = at
