@@ -18,14 +18,14 @@ const schema = 1
 // deviceJSON is a device's facts as all commands print them.
 type deviceJSON struct {
 	hal.Info
-	Kind   string   `json:"kind"`
-	Memory []string `json:"memory_kinds"`
+	Kind        string   `json:"kind"`
+	MemoryKinds []string `json:"memory_kinds"`
 }
 
 func describe(i hal.Info) deviceJSON {
-	d := deviceJSON{Info: i, Kind: i.Kind.String(), Memory: []string{}}
+	d := deviceJSON{Info: i, Kind: i.Kind.String(), MemoryKinds: []string{}}
 	for _, k := range i.Kinds {
-		d.Memory = append(d.Memory, k.String())
+		d.MemoryKinds = append(d.MemoryKinds, k.String())
 	}
 	return d
 }
@@ -98,7 +98,7 @@ func (r devicesJSON) table(w io.Writer, verbose bool) error {
 			if d.Sim {
 				kind += " (simulated)"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", d.URI, cut(d.Name, nameColumns), kind, d.Subgroup, d.Units, size(d.Info.Memory), cut(d.Driver, driverColumns))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", d.URI, cut(d.Name, nameColumns), kind, d.Subgroup, d.Units, size(d.Memory), cut(d.Driver, driverColumns))
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 )
@@ -19,9 +20,9 @@ func attach() *parent { return nil }
 
 func (*parent) tell(string) {}
 
-func (*parent) forward(chan<- os.Signal) {}
+func (*parent) subscribe(chan<- os.Signal) {}
 
-func (p *process) supervise(string) error {
+func (p *process) supervise(context.Context, string) error {
 	return errors.New("BUG: no child processes on this system")
 }
 

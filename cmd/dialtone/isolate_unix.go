@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -29,10 +31,12 @@ const (
 
 // parent is what a child knows of the command that started it.
 type parent struct {
-	device  string
-	stderr  *os.File
-	signals *os.File
-	stages  *os.File
+	device string
+	stderr *os.File
+	stages *os.File
+
+	mutex      sync.Mutex
+	subscriber chan<- os.Signal
 }
 
 // attach gives the parent, nil if this is not a child.
@@ -42,32 +46,46 @@ func attach() *parent {
 		return nil
 	}
 	os.Unsetenv(isolatedVariable)
-	p := &parent{device: device, stderr: os.NewFile(childStderr, "stderr"), signals: os.NewFile(childSignals, "signals"), stages: os.NewFile(childStages, "stages")}
-	for _, f := range []*os.File{p.stderr, p.signals, p.stages} {
+	p := &parent{device: device, stderr: os.NewFile(childStderr, "stderr"), stages: os.NewFile(childStages, "stages")}
+	signals := os.NewFile(childSignals, "signals")
+	for _, f := range []*os.File{p.stderr, p.stages, signals} {
 		if _, err := f.Stat(); err != nil {
 			return nil // someone set the variable
 		}
 		syscall.CloseOnExec(int(f.Fd()))
 	}
+	// A terminal sends its signals to both processes: this one hears of them through the parent.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
+	go p.listen(signals)
 	return p
+}
+
+// listen does with the parent's signals what is to be done; with the parent gone, this process ends.
+func (p *parent) listen(signals io.Reader) {
+	var b [1]byte
+	for {
+		if _, err := io.ReadFull(signals, b[:]); err != nil {
+			os.Exit(exitSignal + int(syscall.SIGHUP))
+		}
+		p.mutex.Lock()
+		to := p.subscriber
+		p.mutex.Unlock()
+		if to == nil {
+			os.Exit(exitSignal + int(b[0]))
+		}
+		to <- syscall.Signal(b[0])
+	}
+}
+
+// subscribe sends the parent's signals to the channel from now on.
+func (p *parent) subscribe(signals chan<- os.Signal) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.subscriber = signals
 }
 
 // tell says what the child does from now on.
 func (p *parent) tell(stage string) { fmt.Fprintln(p.stages, stage) }
-
-// forward sends the parent's signals, and only those, to the channel.
-func (p *parent) forward(signals chan<- os.Signal) {
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
-	go func() {
-		var b [1]byte
-		for {
-			if _, err := io.ReadFull(p.signals, b[:]); err != nil {
-				os.Exit(exitSignal + int(syscall.SIGHUP))
-			}
-			signals <- syscall.Signal(b[0])
-		}
-	}()
-}
 
 // faultSignals are what a faulting kernel gets.
 var faultSignals = []os.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGTRAP}
@@ -95,36 +113,31 @@ func (p *process) lingering() (stop func()) {
 	}
 }
 
-// supervise does the work of this command in a child and gives its end.
-func (p *process) supervise(device string) error {
+// supervise does the work of this command in a child and gives its end. When this process ends first, the child does too.
+func (p *process) supervise(ctx context.Context, device string) error {
 	p.progress.done()
 	executable, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	child := &child{device: device, command: exec.Command(executable)}
-	child.command.Args = os.Args
-	child.command.Env = append(os.Environ(), isolatedVariable+"="+device)
-	child.command.Stdin, child.command.Stdout = os.Stdin, os.Stdout
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if err := child.start(); err != nil {
+	c := &child{device: device, command: exec.Command(executable)}
+	c.command.Args = os.Args
+	c.command.Env = append(os.Environ(), isolatedVariable+"="+device)
+	c.command.Stdin, c.command.Stdout = os.Stdin, os.Stdout
+	if err := c.start(); err != nil {
 		return fmt.Errorf("start a process for %s: %w", device, err)
 	}
-	var interrupted syscall.Signal
-	for {
-		select {
-		case s := <-signals:
-			n := s.(syscall.Signal)
-			if interrupted != 0 {
-				child.command.Process.Kill()
-				return status{code: exitSignal + int(n)}
-			}
-			interrupted = n
-			child.control.Write([]byte{byte(n)})
-		case err := <-child.ended:
-			return child.end(err)
+	select {
+	case <-ctx.Done():
+		i, _ := errors.AsType[interruption](context.Cause(ctx))
+		c.control.Write([]byte{byte(i.signal)})
+		err := <-c.ended
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Signal() == i.signal {
+			return status{code: i.code()} // the terminal's signal came before the child was ready for it
 		}
+		return c.end(err)
+	case err := <-c.ended:
+		return c.end(err)
 	}
 }
 
@@ -195,14 +208,18 @@ func (c *child) start() (err error) {
 // crashLine begins what a Go runtime prints when it ends the process.
 var crashLine = regexp.MustCompile(`^(fatal error: |panic: |SIG[A-Z]+: |runtime: |unexpected fault address |fatal: )`)
 
+// counts is what PoCL's compiler prints beside its log.
+var counts = regexp.MustCompile(`^(\d+ (warning|error)s?( and )?)+ generated\.\n$`)
+
 // pass hands on what is printed line by line, up to a crash of the Go runtime, which it keeps.
 func pass(w io.Writer, r io.Reader) (crash string) {
 	var kept bytes.Buffer
 	for lines := bufio.NewReader(r); ; {
 		line, err := lines.ReadString('\n')
-		if kept.Len() > 0 || crashLine.MatchString(line) {
+		switch {
+		case kept.Len() > 0 || crashLine.MatchString(line):
 			kept.WriteString(line)
-		} else {
+		case !counts.MatchString(line):
 			io.WriteString(w, line)
 		}
 		if err != nil {

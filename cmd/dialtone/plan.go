@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
+	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 )
@@ -37,30 +37,23 @@ evidence, and what would make a better way possible. What was found is kept for 
   dialtone plan --json cuda:0 | jq '.services[] | {service, route}'`,
 		Args: between(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			uri := strings.Join(args, "")
-			report, err := p.plan(cmd.Context(), uri)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), report)
-			}
-			return report.table(cmd.OutOrStdout())
+			return p.on(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, dev *hal.Device) error {
+				report, err := p.plan(ctx, dev)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), report)
+				}
+				return report.table(cmd.OutOrStdout())
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func (p *process) plan(ctx context.Context, uri string) (_ *planJSON, err error) {
-	dev, where, err := p.open(ctx, uri)
-	if err != nil {
-		return nil, err
-	}
-	if where != "" {
-		return nil, p.supervise(where)
-	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+func (p *process) plan(ctx context.Context, dev *hal.Device) (*planJSON, error) {
 	info := dev.Info()
 	p.stage("probing %s", info.URI)
 	rt, err := hostcall.New(ctx, dev, nil)
@@ -84,7 +77,7 @@ func (r *planJSON) table(w io.Writer) error {
 	fmt.Fprintf(w, "%s: %s, %s%s\n", d.URI, d.Name, d.Kind, simulated)
 	fmt.Fprintf(w, "driver %s, kernels as %s for %s\n", d.Driver, d.Dialect, d.Arch)
 	fmt.Fprintf(w, "%d units, subgroups of %d, groups of up to %d, %d subgroups resident, %s memory (%s)\n",
-		d.Units, d.Subgroup, d.MaxGroup, d.Resident, size(d.Info.Memory), strings.Join(d.Memory, ", "))
+		d.Units, d.Subgroup, d.MaxGroup, d.Resident, size(d.Memory), strings.Join(d.MemoryKinds, ", "))
 	fmt.Fprintf(w, "transport %s", r.Transport)
 	if len(r.Defines) > 0 {
 		fmt.Fprintf(w, ", kernel library with %s", strings.Join(r.Defines, ", "))

@@ -67,26 +67,47 @@ func (p *process) tell(stage string) {
 	}
 }
 
-// open makes the device usable; "" is the best one. where is not empty if a child has to do the work instead: it is the device for it.
-func (p *process) open(ctx context.Context, uri string) (dev *hal.Device, where string, err error) {
+// on opens a device, "" being the best one, and does something with it until it is done or a signal comes. In the command itself that is
+// left to a child where the device calls for it. When something goes wrong all stays as it is: the process ends, and there may be a kernel
+// that does not.
+func (p *process) on(ctx context.Context, uri string, do func(ctx context.Context, dev *hal.Device) error) error {
+	ctx, stop := p.untilSignal(ctx)
+	defer stop()
 	if p.parent != nil {
 		uri = p.parent.device
 	} else if backend, _, err := hal.ParseURI(uri); err == nil && isolated(backend) {
-		return nil, uri, nil
+		return p.supervise(ctx, uri)
 	}
 	if uri == "" {
 		p.stage("looking for devices")
 	} else {
 		p.stage("opening %s", uri)
 	}
-	dev, err = hal.Open(ctx, uri)
-	switch {
-	case err != nil:
-		return nil, "", deviceError(err)
-	case p.parent == nil && isolated(dev.Info().Backend):
-		return nil, dev.Info().URI, dev.Close()
+	dev, err := hal.Open(ctx, uri)
+	if err != nil {
+		return interrupted(ctx, deviceError(err))
 	}
-	return dev, "", nil
+	if info := dev.Info(); p.parent == nil && isolated(info.Backend) {
+		if err := dev.Close(); err != nil {
+			return err
+		}
+		return p.supervise(ctx, info.URI)
+	}
+	if err := do(ctx, dev); err != nil {
+		return interrupted(ctx, err)
+	}
+	return dev.Close()
+}
+
+// interrupted is err, or the signal that was its cause.
+func interrupted(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[status](err); ok {
+		return err
+	}
+	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok {
+		return status{i.code(), i}
+	}
+	return err
 }
 
 // interruption is the cause of a context that a signal ended.
@@ -106,7 +127,7 @@ func (p *process) untilSignal(ctx context.Context) (context.Context, context.Can
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	if p.parent != nil {
-		p.parent.forward(signals)
+		p.parent.subscribe(signals)
 	} else {
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	}

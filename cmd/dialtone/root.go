@@ -36,7 +36,7 @@ A device is named BACKEND:NUMBER, as in cuda:0, opencl:1 or cpu:0. Where none is
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.newDevices(), p.newPlan(), p.newRun())
+	root.AddCommand(p.newDevices(), p.newPlan(), p.newRun(), p.newBench())
 	return root
 }
 

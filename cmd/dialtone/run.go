@@ -129,33 +129,22 @@ func (p *process) run(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	dev, where, err := p.open(ctx, j.device)
-	if err != nil {
-		return err
-	}
-	if where != "" {
-		return p.supervise(where)
-	}
-	ctx, stop := p.untilSignal(ctx)
-	defer stop()
-	if err := p.runOn(ctx, dev, j, string(text), allowed); err != nil {
-		return err
-	}
-	return dev.Close()
+	return p.on(ctx, j.device, func(ctx context.Context, dev *hal.Device) error {
+		return p.runOn(ctx, dev, j, string(text), allowed)
+	})
 }
 
-// runOn leaves everything as it is when something went wrong: the process ends, and there may be a kernel that does not.
 func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string, allowed policy.Policy) error {
 	uri := dev.Info().URI
 	p.stage("probing %s", uri)
 	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn})
 	if err != nil {
-		return before(ctx, err)
+		return err
 	}
 	p.stage("compiling %s for %s", j.file, uri)
 	prog, err := rt.Load(ctx, j.file, text)
 	if err != nil {
-		return before(ctx, err)
+		return err
 	}
 	p.running(uri, j.kernel)
 
@@ -174,14 +163,6 @@ func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string
 		return err
 	}
 	return exited(res)
-}
-
-// before is the error of what comes before the launch; a signal may have ended it.
-func before(ctx context.Context, err error) error {
-	if i, ok := errors.AsType[interruption](context.Cause(ctx)); ok {
-		return status{i.code(), i}
-	}
-	return err
 }
 
 // exited is the end of a kernel that came to one.

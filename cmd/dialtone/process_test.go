@@ -1,0 +1,244 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+)
+
+const kernels = `
+KERNEL(endless) {
+    volatile int on = 1;
+    hc_printf("ready\n");
+    while (on) {}
+}
+
+KERNEL(polite) {
+    hc_printf("ready\n");
+    while (!hc_cancelled()) {}
+}
+
+KERNEL(chatter) {
+    while (hc_printf("ready\n") > 0) {}
+}
+
+KERNEL(reader) {
+    char c[1];
+    int i;
+    if (hc_group_id() == 0u) {
+        hc_read(0, c, 1);
+        return;
+    }
+    for (i = 0; i < 50; i++) hc_printf("ready %d\n", i);
+    hc_exit(5);
+}
+
+KERNEL(epipe) {
+    hc_i64 n = 1;
+    while (n > 0) n = hc_puts("ready\n");
+    hc_fprintf(2, "error %d\n", (int)-n);
+    hc_exit(9);
+}
+
+KERNEL(crowd) {
+    if (hc_group_id() == 0u) {
+        int i;
+        for (i = 0; i < 200; i++) hc_printf("ready\n");
+        *(volatile GLOBAL int *)(hc_size)8 = 1;
+    }
+    while (hc_fprintf(2, "x\n") > 0) {}
+}
+`
+
+// session is a running command.
+type session struct {
+	t       *testing.T
+	command *exec.Cmd
+	stdin   io.WriteCloser
+	stdout  io.ReadCloser
+	lines   *bufio.Reader
+	stderr  bytes.Buffer
+}
+
+// launch runs a kernel of the text above in a process of its own and waits until it is there.
+func launch(t *testing.T, dev *hal.Device, kernel string, flags ...string) *session {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.kernel.c")
+	if err := os.WriteFile(file, []byte(kernels), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{t: t, command: exec.Command(executable)}
+	s.command.Args = append(append([]string{"dialtone", "run", "--device", dev.Info().URI, "--kernel", kernel}, flags...), file)
+	s.command.Stderr = &s.stderr
+	s.command.WaitDelay = 10 * time.Second
+	if s.stdin, err = s.command.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if s.stdout, err = s.command.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.command.Process.Kill() })
+	s.lines = bufio.NewReader(s.stdout)
+	if line, err := s.lines.ReadString('\n'); !strings.HasPrefix(line, "ready") {
+		t.Fatalf("first line %q, %v; stderr %s", line, err, &s.stderr)
+	}
+	return s
+}
+
+func (s *session) signal(n syscall.Signal) {
+	s.t.Helper()
+	if err := s.command.Process.Signal(n); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// end wants the process to end within the limit and gives its code and the rest of its output.
+func (s *session) end(limit time.Duration) (code int, rest string) {
+	s.t.Helper()
+	late := time.AfterFunc(limit, func() {
+		s.t.Errorf("still running after %v", limit)
+		s.command.Process.Kill()
+	})
+	defer late.Stop()
+	out, _ := io.ReadAll(s.lines)
+	err := s.command.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode(), string(out)
+	} else if err != nil {
+		s.t.Fatal(err)
+	}
+	return 0, string(out)
+}
+
+// TestSignals: the first ends the run, with what the kernel wrote delivered.
+func TestSignals(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		for _, c := range []struct {
+			kernel string
+			signal syscall.Signal
+			code   int
+			says   string
+		}{
+			{"polite", syscall.SIGINT, 130, "interrupted"},
+			{"polite", syscall.SIGTERM, 143, "terminated"},
+			{"chatter", syscall.SIGINT, 130, "interrupted"},
+			{"endless", syscall.SIGINT, 130, "interrupted"},
+		} {
+			t.Run(c.kernel+" "+c.says, func(t *testing.T) {
+				t.Parallel()
+				s := launch(t, dev, c.kernel)
+				s.signal(c.signal)
+				code, rest := s.end(10 * time.Second)
+				if code != c.code {
+					t.Errorf("exit code %d, want %d", code, c.code)
+				}
+				want := "dialtone: " + dev.Info().URI + ": kernel " + c.kernel + ": " + c.says
+				if got := s.stderr.String(); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
+					t.Errorf("stderr %q, want %q", got, want)
+				}
+				if strings.Trim(rest, "ready\n") != "" || rest != "" && !strings.HasSuffix(rest, "\n") {
+					t.Errorf("the output ends in %q", rest[max(0, len(rest)-20):])
+				}
+			})
+		}
+	})
+}
+
+// TestSecondSignal: it does not wait for anything.
+func TestSecondSignal(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		s := launch(t, dev, "endless")
+		s.signal(syscall.SIGINT)
+		time.Sleep(20 * time.Millisecond) // two signals at once are one
+		start := time.Now()
+		s.signal(syscall.SIGINT)
+		code, _ := s.end(10 * time.Second)
+		if took := time.Since(start); code != 130 || took > 500*time.Millisecond {
+			t.Errorf("exit code %d after %v", code, took)
+		}
+	})
+}
+
+// TestKilled: a child does not outlive the command.
+func TestKilled(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		s := launch(t, dev, "chatter")
+		s.command.Process.Kill()
+		start := time.Now()
+		io.Copy(io.Discard, s.lines) // up to the end of the last process that has it
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("output went on for %v", took)
+		}
+		s.command.Wait()
+	})
+}
+
+// TestSilentStdin: it stops only those that read it.
+func TestSilentStdin(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if dev.Info().Units < 2 {
+			t.Skip("it runs one group at a time")
+		}
+		s := launch(t, dev, "reader", "--grid", "2")
+		code, rest := s.end(10 * time.Second)
+		if n := strings.Count(rest, "ready"); code != 5 || n != 49 || s.stderr.Len() > 0 {
+			t.Errorf("exit code %d after %d lines; stderr %s", code, n+1, &s.stderr)
+		}
+	})
+}
+
+// TestClosedStdout: a pipe that nobody reads any more is the kernel's EPIPE.
+func TestClosedStdout(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		s := launch(t, dev, "epipe")
+		s.stdout.Close()
+		code, _ := s.end(10 * time.Second)
+		if code != 9 || s.stderr.String() != "error 32\n" {
+			t.Errorf("exit code %d; stderr %s", code, &s.stderr)
+		}
+	})
+}
+
+// TestFaultInACrowd: what other groups write when one faults stays whole, and the message is the last line.
+func TestFaultInACrowd(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if dev.Info().Units < 2 {
+			t.Skip("it runs one group at a time")
+		}
+		s := launch(t, dev, "crowd", "--grid", "2")
+		code, rest := s.end(20 * time.Second)
+		if n := strings.Count(rest, "ready\n"); n != 199 {
+			t.Errorf("%d lines before the fault, want 200", n+1)
+		}
+		lines := strings.Split(strings.TrimSuffix(s.stderr.String(), "\n"), "\n")
+		last := lines[len(lines)-1]
+		if code == 0 || !strings.HasPrefix(last, "dialtone: "+dev.Info().URI+": kernel crowd: ") {
+			t.Errorf("exit code %d, last line %q", code, last)
+		}
+		for _, l := range lines[:len(lines)-1] {
+			if l != "x" {
+				t.Fatalf("a line is %q", l)
+			}
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+)
+
+// caches is where all commands of a test run keep what they compiled and probed.
+var caches string
+
+func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"dialtone": main}) }
+
+// tests are the package's, with caches of their own around them.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	var err error
+	if caches, err = os.MkdirTemp("", "dialtone-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(caches)
+	os.Setenv("DIALTONE_CACHE", filepath.Join(caches, "dialtone"))
+	os.Setenv("POCL_CACHE_DIR", filepath.Join(caches, "pocl"))
+	if err := os.Mkdir(filepath.Join(caches, "pocl"), 0o700); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return t.M.Run()
+}
+
+// inherited are the variables that scripts get from the environment of the test: where drivers and compilers are.
+var inherited = regexp.MustCompile(`^(CC|DIALTONE_CACHE|DIALTONE_CPU_THREADS|GOCOVERDIR|LD_LIBRARY_PATH|(POCL|OCL|OPENCL|CUDA|NVIDIA)_.*)$`)
+
+func scripts(dir string, dev *hal.Device) testscript.Params {
+	uri, backend, units := "", "", 2
+	if dev != nil {
+		uri, backend, units = dev.Info().URI, dev.Info().Backend, dev.Info().Units
+	}
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(e *testscript.Env) error {
+			for _, v := range os.Environ() {
+				if key, _, _ := strings.Cut(v, "="); inherited.MatchString(key) {
+					e.Vars = append(e.Vars, v)
+				}
+			}
+			binary, err := exec.LookPath("dialtone")
+			if err != nil {
+				return err
+			}
+			repository, err := filepath.Abs("../..")
+			e.Vars = append(e.Vars, "DEVICE="+uri, "REPOSITORY="+repository, "DIALTONE="+binary)
+			return err
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "cpu", "opencl", "cuda", "hip", "metal":
+				return backend == name, nil
+			case "parallel": // two groups run at once
+				return units > 1, nil
+			}
+			return false, fmt.Errorf("no condition %s", name)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"json":  lookup,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	}
+}
+
+// TestScripts runs what needs no particular device.
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", nil)) }
+
+// TestDeviceScripts runs what has to be the same on every device.
+func TestDeviceScripts(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		testscript.Run(t, scripts("testdata/script/device", dev))
+	})
+}
+
+// exits CODE [within DURATION] PROGRAM [ARGS...] runs a program that has to end with that code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE [within DURATION] PROGRAM [ARGS...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	args = args[1:]
+	limit := time.Hour
+	if args[0] == "within" && len(args) > 2 {
+		limit, err = time.ParseDuration(args[1])
+		ts.Check(err)
+		args = args[2:]
+	}
+	start := time.Now()
+	err = ts.Exec(args[0], args[1:]...)
+	took := time.Since(start)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if took > limit {
+		ts.Fatalf("it took %v, more than %v", took, limit)
+	}
+}
+
+// json FILE PATH PATTERN matches what a JSON document has at a path of names and indices, "" for the whole, with a pattern.
+func lookup(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: [!] json FILE PATH PATTERN")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &v))
+	for _, step := range strings.FieldsFunc(args[1], func(r rune) bool { return r == '/' }) {
+		switch at := v.(type) {
+		case map[string]any:
+			next, ok := at[step]
+			if !ok {
+				ts.Fatalf("%s: there is no %q", args[1], step)
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(at) {
+				ts.Fatalf("%s: a list of %d has no %q", args[1], len(at), step)
+			}
+			v = at[i]
+		default:
+			ts.Fatalf("%s: nothing is below %v", args[1], v)
+		}
+	}
+	text, err := json.Marshal(v)
+	ts.Check(err)
+	if regexp.MustCompile(args[2]).Match(text) == neg {
+		ts.Fatalf("%s is %s", args[1], text)
+	}
+}
