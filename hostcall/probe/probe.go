@@ -321,7 +321,7 @@ func (p *prober) clock(ctx context.Context) error {
 	// The best of some tries: the host may be held up at a meeting, the clocks are not.
 	best := 1.0
 	var tick uint64
-	for try := 0; try < 5 && best > 0.002; try++ {
+	for try := 0; try < 5 && best > 0.002 || try < 25 && best > 0.01; try++ {
 		clear(mail.Bytes())
 		host := make(chan [2]time.Time, 1)
 		stop := make(chan struct{})
