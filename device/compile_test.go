@@ -149,22 +149,20 @@ func TestCUDACompiles(t *testing.T) {
 	}
 	for name, text := range everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK") {
 		t.Run(name, func(t *testing.T) {
-			source, file, program, size := dl.CString(text), dl.CString(name), new(uintptr), new(uintptr)
-			argv := make([]uintptr, len(options))
+			source, file := dl.CString(text), dl.CString(name)
+			var program, size uintptr
+			argv := make([]*byte, len(options))
 			for i := range options {
-				argv[i] = uintptr(unsafe.Pointer(&options[i][0]))
+				argv[i] = &options[i][0]
 			}
-			if r := nvrtc.Create.Call(dl.Addr(program), dl.Addr(&source[0]), dl.Addr(&file[0]), 0, 0, 0); r != 0 {
+			if r := nvrtc.Create.Call(uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&source[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0); r != 0 {
 				t.Fatalf("nvrtcCreateProgram: %d", r)
 			}
-			defer nvrtc.Destroy.Call(dl.Addr(program))
-			r := nvrtc.Compile.Call(*program, uintptr(len(argv)), dl.Addr(&argv[0]))
-			nvrtc.LogSize.Call(*program, dl.Addr(size))
-			log := make([]byte, max(*size, 1))
-			nvrtc.Log.Call(*program, dl.Addr(&log[0]))
-			runtime.KeepAlive(source)
-			runtime.KeepAlive(file)
-			runtime.KeepAlive(options)
+			defer func() { nvrtc.Destroy.Call(uintptr(unsafe.Pointer(&program))) }()
+			r := nvrtc.Compile.Call(program, uintptr(len(argv)), uintptr(unsafe.Pointer(&argv[0])))
+			nvrtc.LogSize.Call(program, uintptr(unsafe.Pointer(&size)))
+			log := make([]byte, max(size, 1))
+			nvrtc.Log.Call(program, uintptr(unsafe.Pointer(&log[0])))
 			if r != 0 {
 				t.Errorf("nvrtcCompileProgram: %d\n%.4000s", r, bytes.TrimRight(log, "\x00"))
 			}

@@ -26,11 +26,9 @@ HC_INLINE GLOBAL hc_u32 *hc_mail_at(HC, hc_u32 part, hc_u32 slot, hc_u32 stride)
 HC_INLINE hc_u32 hc_next_ticket(HC, hc_u32 slot, hc_u32 ticket, hc_mask mask) {
     ticket++;
     if ((ticket & HC_SEQ_MASK) == 0u) {
-        GLOBAL hc_u32 *part = hc_mail_at(hc, HC_P(request), slot, HC_P(request_stride));
+        GLOBAL hc_u32 *cells = hc_mail_at(hc, HC_P(request_cells), slot, HC_P(request_cells_stride));
         hc_u32 i;
-        for (i = hc_rank(mask); i < HC_P(request_stride) / 4u; i += hc_count(mask)) hc_store(part + i, 0u);
-        part = hc_mail_at(hc, HC_P(request_long), slot, HC_P(request_long_stride));
-        for (i = hc_rank(mask); i < HC_P(request_long_stride) / 4u; i += hc_count(mask)) hc_store(part + i, 0u);
+        for (i = hc_rank(mask); i < HC_P(request_cells_stride) / 4u; i += hc_count(mask)) hc_store(cells + i, 0u);
         hc_fence();
         hc_sync(mask);
         ticket++;
@@ -99,9 +97,10 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
         const int tagged_reply = tagged && out >= 1u && out <= 2u;
         if (tagged_reply) call |= HC_TAGGED_REPLY;
         if (tagged && in <= 2u) {
+            GLOBAL hc_u32 *cells = hc_mail_at(hc, HC_P(request_cells), p.slot, HC_P(request_cells_stride));
             call |= HC_TAGGED_REQUEST;
             HC_UNROLL for (i = 0u; i < 2u; i++)
-                if (i < in) hc_store64((i == 0u ? request : request_long) + lane * 2u, tag | w[i]);
+                if (i < in) hc_store64(cells + (i * HC_LANES + lane) * 2u, tag | w[i]);
             if (hc_is_leader(p.mask)) {
                 hc_store_pair(head, tag | call, tag | hc_mask_low(p.mask));
                 if (HC_LANES > 32) hc_store64(head + 4, tag | hc_mask_high(p.mask));
@@ -116,13 +115,14 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
             }
         }
         if (tagged_reply) {
+            GLOBAL const hc_u32 *cells = hc_mail_at(hc, HC_P(reply_cells), p.slot, HC_P(reply_cells_stride));
             hc_u64 a, b = 0u;
             for (;;) {
                 int here;
-                a = hc_load64(reply + lane * 2u);
+                a = hc_load64(cells + lane * 2u);
                 here = (hc_u32)(a >> 40) == seq;
                 if (out == 2u) {
-                    b = hc_load64(reply_long + lane * 2u);
+                    b = hc_load64(cells + (HC_LANES + lane) * 2u);
                     here = here && (hc_u32)(b >> 40) == seq;
                 }
                 if (hc_all(p.mask, here)) break;

@@ -15,6 +15,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/errno"
+	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
@@ -87,6 +88,12 @@ func callsRuntime(t testing.TB, dev *hal.Device, warn func(string)) (*hostcall.R
 		},
 		"odd": func(_ context.Context, l *hostcall.Lane) error {
 			l.Out[0] = 3 * l.In[0]
+			return nil
+		},
+		"tags": func(_ context.Context, l *hostcall.Lane) error {
+			for i := range l.Out {
+				l.Out[i] = wire.Tag(2*l.In[0]+2, 0)
+			}
 			return nil
 		},
 		"count": func(_ context.Context, l *hostcall.Lane) error {
@@ -226,6 +233,14 @@ func TestPanickingCall(t *testing.T) {
 		if len(warned) == 0 || !strings.Contains(warned[0], "call panics panicked: as it was told") || !strings.Contains(warned[0], "calls_test.go") {
 			t.Errorf("warned %.500q", warned)
 		}
+	})
+}
+
+// TestAnswersThatLookLikeTags has plain answers whose words are the tags that the next answers carry.
+func TestAnswersThatLookLikeTags(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		rt, _ := callsRuntime(t, dev, nil)
+		checked(t, dev, load(t, rt, "calls"), hostcall.Launch{Kernel: "lookalike", Group: grid(dev.Info().Subgroup)})
 	})
 }
 

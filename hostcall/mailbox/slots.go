@@ -25,7 +25,6 @@ type Slots struct {
 	base unsafe.Pointer
 	// expected is the tag that the next request of a slot carries; busy while a handler has the last one.
 	expected []uint32
-	lapped   []bool // the slot has been through all sequence numbers
 	full     uint64 // the mask with every lane
 }
 
@@ -47,7 +46,6 @@ func New(memory []byte, shape wire.Shape) (*Slots, error) {
 		Layout:   l,
 		base:     unsafe.Pointer(unsafe.SliceData(memory)),
 		expected: make([]uint32, shape.Slots),
-		lapped:   make([]bool, shape.Slots),
 		full:     ^uint64(0) >> (64 - shape.Lanes),
 	}
 	for i := range s.expected {
@@ -113,8 +111,17 @@ func (s *Slots) prefetch(r *Request) {
 	if in > wire.ShortWords || out > wire.ShortWords {
 		return // see prefetchLong
 	}
-	prefetch(s.at(s.Request.Short+r.Slot*s.Request.ShortStride), s.at(s.Layout.Reply.Short+r.Slot*s.Layout.Reply.ShortStride),
-		s.shortBytes(in, r.Call&wire.TaggedRequest), s.shortBytes(out, r.Call&wire.TaggedReply))
+	from, inBytes := s.near(&s.Request, r.Slot, in, r.Call&wire.TaggedRequest != 0)
+	to, outBytes := s.near(&s.Layout.Reply, r.Slot, out, r.Call&wire.TaggedReply != 0)
+	prefetch(from, to, inBytes, outBytes)
+}
+
+// near is where n short words of a slot are, and their size.
+func (s *Slots) near(p *wire.Payload, slot, n int, tagged bool) (unsafe.Pointer, int) {
+	if tagged {
+		return s.at(p.Cells + slot*p.CellsStride), n * s.Lanes * 8
+	}
+	return s.at(p.Short + slot*p.ShortStride), n * s.Lanes * 4
 }
 
 // prefetchLong does the same for the long part of a request that comes next: one ahead is as many lines as a
@@ -123,14 +130,6 @@ func (s *Slots) prefetchLong(r *Request) {
 	if in := r.in(); in > wire.ShortWords && in <= wire.MaxWords && r.Call&wire.TaggedRequest == 0 {
 		prefetch(s.at(s.Request.Long+r.Slot*s.Request.LongStride), s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes), (in-wire.ShortWords)*s.Lanes*4, 1)
 	}
-}
-
-// shortBytes is how much of a short part n words take.
-func (s *Slots) shortBytes(n int, tagged uint32) int {
-	if tagged != 0 {
-		n *= 2
-	}
-	return min(n, wire.ShortWords) * s.Lanes * 4
 }
 
 // malformed reports whether the header makes no sense.
@@ -154,15 +153,13 @@ func (s *Slots) Accept(r *Request, c *call.Call) bool {
 		c.In, c.HasBytes = 0, false
 	}
 	words := c.Words(c.In, s.Lanes)
-	short := s.at(s.Request.Short + r.Slot*s.Request.ShortStride)
-	long := s.at(s.Request.Long + r.Slot*s.Request.LongStride)
 	if r.Call&wire.TaggedRequest == 0 {
 		n := min(len(words), wire.ShortWords*s.Lanes)
-		copy(words, unsafe.Slice((*uint32)(short), n))
+		copy(words, unsafe.Slice((*uint32)(s.at(s.Request.Short+r.Slot*s.Request.ShortStride)), n))
 		if n < len(words) {
-			copy(words[n:], unsafe.Slice((*uint32)(long), len(words)-n))
+			copy(words[n:], unsafe.Slice((*uint32)(s.at(s.Request.Long+r.Slot*s.Request.LongStride)), len(words)-n))
 		}
-	} else if n := min(len(words), s.Lanes); !s.acceptCells(words[:n], short, r) || !s.acceptCells(words[n:], long, r) {
+	} else if !s.acceptCells(words, s.at(s.Request.Cells+r.Slot*s.Request.CellsStride), r) {
 		return false
 	}
 	s.expected[r.Slot] = busy
@@ -241,23 +238,16 @@ func (s *Slots) Reply(r *Request, c *call.Call) {
 // Fill is the first half of Reply. It reports whether the kernel waits for the second, Announce, before
 // which there must be a streamFence; one will do for many.
 func (s *Slots) Fill(r *Request, c *call.Call) (announce bool) {
-	short := s.at(s.Layout.Reply.Short + r.Slot*s.Layout.Reply.ShortStride)
-	long := s.at(s.Layout.Reply.Long + r.Slot*s.Layout.Reply.LongStride)
-	if r.Seq == 1 && s.lapped[r.Slot] {
-		// A new lap: cells of the last one must not be taken for this one's.
-		clear(unsafe.Slice((*uint64)(short), s.Layout.Reply.ShortStride/8))
-		clear(unsafe.Slice((*uint64)(long), s.Layout.Reply.LongStride/8))
-	}
-	if r.Seq == wire.SeqMask {
-		s.lapped[r.Slot] = true
+	if r.Seq == wire.SeqMask || r.Seq == 1 {
+		s.forget(r.Slot)
 	}
 	out := r.out()
 	if r.Call&wire.TaggedReply != 0 && out > 0 && out <= wire.MaxTaggedWords {
-		words := c.Words(out, s.Lanes)
-		s.replyCells(short, words[:s.Lanes], r, c)
-		s.replyCells(long, words[s.Lanes:], r, c)
+		s.replyCells(s.at(s.Layout.Reply.Cells+r.Slot*s.Layout.Reply.CellsStride), c.Words(out, s.Lanes), r, c)
 		return false
 	}
+	short := s.at(s.Layout.Reply.Short + r.Slot*s.Layout.Reply.ShortStride)
+	long := s.at(s.Layout.Reply.Long + r.Slot*s.Layout.Reply.LongStride)
 	out = min(out, wire.MaxWords)
 	words := c.Words(out, s.Lanes)
 	n := min(len(words), wire.ShortWords*s.Lanes)
@@ -279,6 +269,16 @@ func (s *Slots) Fill(r *Request, c *call.Call) (announce bool) {
 		}
 	}
 	return true
+}
+
+// forget empties the cells that a slot's kernel awaits. A lap of the sequence numbers ends and begins with it: with the
+// last number go the cells of all numbers before, ahead of their return, and with the first those of the last.
+func (s *Slots) forget(slot int) {
+	atomic.StoreUint64((*uint64)(s.at(s.ReplyHeader+slot*wire.HeaderBytes)), 0)
+	cells := s.at(s.Layout.Reply.Cells + slot*s.Layout.Reply.CellsStride)
+	for at := 0; at < s.Layout.Reply.CellsStride; at += 8 {
+		storeCell(unsafe.Add(cells, at), 0)
+	}
 }
 
 // streamWords is from how many words on a long part is written past the caches: a processor has too few

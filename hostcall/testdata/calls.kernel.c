@@ -8,6 +8,7 @@ HC_IMPORT(panics);
 HC_IMPORT(even);
 HC_IMPORT(odd);
 HC_IMPORT(count);
+HC_IMPORT(tags);
 
 /* Every number of words both ways: word i of the answer is the sum of those sent, plus i. */
 KERNEL(words, GLOBAL hc_u32 *checks) {
@@ -153,4 +154,17 @@ KERNEL(parameters, GLOBAL hc_u32 *checks, GLOBAL const char *bytes, hc_i32 a, GL
     EXPECT(f == 1.25f, 1);
     EXPECT(c, 4000000000u);
     out[hc_global_id()] = b + c;
+}
+
+/* Answers that look like the tags of the answers to come. */
+KERNEL(lookalike, GLOBAL hc_u32 *checks) {
+    hc_u32 k, w[4];
+    for (k = 0u; k < 20u; k++) {
+        w[0] = k;
+        EXPECT(hc_call_words(tags, w, 3u, 4u), 0);
+        EXPECT(w[0], (2u * k + 2u) << 8);
+        w[0] = hc_global_id() + k;
+        EXPECT(hc_noop(w), 0);
+        EXPECT(w[0], hc_global_id() + k);
+    }
 }

@@ -9,15 +9,18 @@
 // last word of the answer. Its parts, each written by one side only:
 //
 //	request header  64 bytes   device  cells: call, mask low, mask high
-//	request short   word-major device  words 0 and 1 of all lanes, or word 0 as cells
+//	request short   word-major device  words 0 and 1 of all lanes
 //	request long    word-major device  the other words
+//	request cells   word-major device  words 0 and 1 as cells, in place of both
 //	reply header    64 bytes   host    one cell
-//	reply short     word-major host    words 0 and 1, or word 0 as cells
+//	reply short     word-major host    words 0 and 1
 //	reply long      word-major host    the other words, and a row of errnos
+//	reply cells     word-major host    words 0 and 1 as cells, in place of both
 //	bulk in         bytes      device  each active lane's share
 //	bulk out        bytes      host    each active lane's share
 //
-// Short parts of all slots lie together, so that many short calls touch few pages.
+// Short parts of all slots lie together, so that many short calls touch few pages. Cells have a part
+// of their own, since a plain word may have any value, that of a coming cell's tag among them.
 package wire
 
 //go:generate go run ./gen
@@ -105,6 +108,7 @@ type Layout struct {
 type Payload struct {
 	Short, ShortStride int // offset and bytes per slot
 	Long, LongStride   int
+	Cells, CellsStride int
 }
 
 // Layout computes the offsets. The error says which number makes no sense.
@@ -123,9 +127,11 @@ func (s Shape) Layout() (Layout, error) {
 	l.RequestHeader = place(s.Slots * HeaderBytes)
 	l.ReplyHeader = place(s.Slots * HeaderBytes)
 	payload := func(words int) Payload {
-		p := Payload{ShortStride: align(ShortWords * s.Lanes * 4), LongStride: align((words - ShortWords) * s.Lanes * 4)}
+		p := Payload{ShortStride: align(ShortWords * s.Lanes * 4), LongStride: align((words - ShortWords) * s.Lanes * 4),
+			CellsStride: align(MaxTaggedWords * s.Lanes * 8)}
 		p.Short = place(s.Slots * p.ShortStride)
 		p.Long = place(s.Slots * p.LongStride)
+		p.Cells = place(s.Slots * p.CellsStride)
 		return p
 	}
 	l.Request = payload(MaxWords)
@@ -149,5 +155,5 @@ func (s Shape) Share(active int) int {
 	return s.Bulk / active &^ 15
 }
 
-// MaxTaggedWords is how many words fit as cells.
-const MaxTaggedWords = MaxWords / 2
+// MaxTaggedWords is how many words may travel as cells.
+const MaxTaggedWords = 2
