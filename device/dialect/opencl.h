@@ -11,7 +11,8 @@ typedef size_t hc_size;
 #define CONSTANT __constant
 #define SHARED __local
 #define HC_GROUP_SPACE __local
-#define DEVICE static inline
+/* Always inline: PoCL (3.1) crashes over a function that is left and whose pointer to SHARED memory was found to be always the same. */
+#define DEVICE static inline __attribute__((always_inline))
 #define HC_INLINE static inline
 #define HC_NOINLINE static
 #define HC_OVERLOAD static inline __attribute__((overloadable))
