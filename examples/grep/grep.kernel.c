@@ -10,7 +10,7 @@
 
 enum {
     TEXT = 16384,  /* bytes of a file in the group's memory at a time */
-    OUT = 4096,    /* bytes of output that wait to be printed */
+    OUT = 4160,    /* bytes of output that wait to be printed: a path and a number always fit */
     HITS = 1024,   /* lines found that wait to be printed */
     WORKERS = 128, /* work-items of a group that search; more would only wait */
     READERS = 64,  /* work-items of a group that read, at most */
@@ -63,60 +63,75 @@ typedef struct {
 
     hc_u32 group, sharers;      /* this group takes the files with index % sharers == group */
     hc_u32 alone;               /* no other group prints any more */
-    hc_u32 match, trouble, left, broken;
+    hc_u32 match, trouble, left;
+    hc_i32 broken;              /* nothing can be printed any more: an error that is not told yet, or 1 */
 
     hc_u32 every, list;         /* the pattern matches every line; it has several alternatives */
 } state;
 
-/* Device compilers put the code of each call where it is made, so big calls stand in one place each where that is easy. */
+/* Device compilers put the code of a call where it is made, so the big ones are made in as few places as is easy. */
 
 /* --- output --- */
 
-/* Standard output takes no more: nothing else is worth doing. */
-DEVICE void check_printed(HC, GROUP state *s, hc_i64 printed, hc_i64 want) {
-    if (printed == want || s->broken) return;
-    s->trouble = s->broken = 1u;
-    hc_fprintf(2, "grep: write error: error %d\n", printed < 0 ? (hc_i32)-printed : HC_EIO);
+/* Prints n bytes: in one piece if they are no more than OUT. */
+DEVICE void print(HC, GROUP state *s, GROUP const char *from, hc_u32 n) {
+    if (n > 0u && s->broken == 0) {
+        const hc_i64 done = hc_write(1, from, n);
+        if (done < (hc_i64)n) s->broken = done < 0 ? (hc_i32)done : -HC_EIO;
+    }
 }
 
 DEVICE void flush(HC, GROUP state *s) {
-    if (s->filled > 0u) check_printed(hc, s, hc_printf("%s", hc_span(s->out, s->filled)), s->filled);
+    print(hc, s, s->out, s->filled);
     s->filled = 0u;
 }
 
-/* Prints the line at start of text. What goes out in one call stays in one piece. */
-DEVICE void print_line(HC, GROUP state *s, hc_u64 number, hc_u32 start) {
-    GROUP const char *line = (GROUP const char *)s->text + start;
+/* Makes sure of room for length bytes, or all there is, and puts a prefix there. */
+DEVICE void begin_line(HC, GROUP state *s, hc_u64 number, hc_u32 length) {
     char digits[20];
-    hc_u32 length = 0u, count = 0u, path = 0u, need, i;
-    hc_u64 rest = number;
+    hc_u32 count = 0u, i = 0u;
     GROUP char *to;
-    s->match = 1u;
-    while (line[length] != '\n') length++;
-    while (s->path[path] != 0) path++;
-    do {
-        digits[count++] = (char)('0' + (hc_u32)(rest % 10u));
-        rest /= 10u;
-    } while (rest > 0u);
-    need = path + count + length + 3u;
-    if (s->filled + need > OUT) flush(hc, s);
-    if (need > OUT) {
-        check_printed(hc, s, hc_printf("%s:%llu:%s\n", s->path, number, hc_span(line, length)), need);
-        return;
-    }
+    if (s->filled + length > OUT) flush(hc, s);
     to = s->out + s->filled;
-    for (i = 0u; i < path; i++) to[i] = s->path[i];
-    to += path;
+    do {
+        digits[count++] = (char)('0' + (hc_u32)(number % 10u));
+        number /= 10u;
+    } while (number > 0u);
+    while (s->path[i] != 0) *to++ = s->path[i++];
     *to++ = ':';
     while (count > 0u) *to++ = digits[--count];
     *to++ = ':';
-    for (i = 0u; i < length; i++) to[i] = line[i];
-    to[length] = '\n';
-    s->filled += need;
+    s->filled = (hc_u32)(to - s->out);
 }
 
-/* Prints the bytes of the file from the start of a long line up to an end. It takes several calls, between which others could
-   print: so it has to wait until there are no others. Gives an error of reading. */
+/* Prints the line at start of text, in one piece: short ones are collected, a long one is a call of its own. What takes several calls,
+   between which others could print, has to wait until there are no others: a long line with NULs, since %s ends there. */
+DEVICE void print_line(HC, GROUP state *s, hc_u64 number, hc_u32 start) {
+    GROUP const char *line = (GROUP const char *)s->text + start;
+    hc_u32 length = 0u, need = 23u, i = 0u;
+    while (line[length++] != '\n') {}
+    while (s->path[need - 23u] != 0) need++;
+    need += length;
+    if (need > OUT) {
+        while (i < length && line[i] != 0) i++;
+        if (i < length && !s->alone) s->left = 1u;
+        if (i == length && s->phase != ONLY_LONG && s->broken == 0) {
+            hc_i32 done;
+            flush(hc, s);
+            done = hc_printf("%s:%llu:%s", s->path, number, hc_span(line, length));
+            if (done < (hc_i32)length) s->broken = done < 0 ? done : -HC_EIO;
+        }
+        if (i == length || !s->alone) return;
+    } else if (s->phase == ONLY_LONG) return;
+    begin_line(hc, s, number, need);
+    for (i = 0u; i < length; i++) {
+        if (s->filled == OUT) flush(hc, s);
+        s->out[s->filled++] = line[i];
+    }
+}
+
+/* Prints the bytes of the file from the start of a line to its end, where the line is longer than text: when there are no others.
+   Gives an error of reading. */
 DEVICE hc_i32 print_long_line(HC, GROUP state *s, hc_i64 to) {
     hc_i64 at = s->long_from, n = 0;
     s->match = 1u;
@@ -124,14 +139,14 @@ DEVICE hc_i32 print_long_line(HC, GROUP state *s, hc_i64 to) {
         s->left = 1u;
         return 0;
     }
+    begin_line(hc, s, s->number + 1u, OUT);
     flush(hc, s);
-    hc_printf("%s:%llu:", s->path, s->number + 1u);
-    for (; at < to && !s->broken; at += n) {
+    for (; at < to && s->broken == 0; at += n) {
         n = hc_pread(s->fd, (GROUP char *)s->text, to - at < TEXT ? to - at : TEXT, at);
         if (n <= 0) break;
-        check_printed(hc, s, hc_write(1, (GROUP const char *)s->text, n), n);
+        print(hc, s, (GROUP const char *)s->text, (hc_u32)n);
     }
-    hc_puts("\n");
+    s->out[s->filled++] = '\n';
     return n < 0 ? (hc_i32)n : 0;
 }
 
@@ -165,7 +180,6 @@ DEVICE void leave(HC, GROUP state *s) {
     close_dir(hc, s, (hc_u32)s->depth % KEEP);
     s->look_for = 0u;
     if (--s->depth < 0) return;
-    s->path[s->length] = 0;
     if (s->depth == 0) s->length = s->root_length;
     else
         while (s->path[--s->length] != '/') {}
@@ -175,7 +189,7 @@ DEVICE void leave(HC, GROUP state *s) {
     }
 }
 
-/* Opens the directory that is read, whose path may have more behind it. */
+/* Opens the directory that is read, whose path may have a name behind it. */
 DEVICE hc_i32 open_dir(HC, GROUP state *s) {
     const char behind = s->path[s->length];
     hc_i32 fd;
@@ -183,8 +197,7 @@ DEVICE hc_i32 open_dir(HC, GROUP state *s) {
     fd = hc_open(s->path, HC_O_RDONLY | HC_O_DIRECTORY, 0);
     s->dir[s->depth % KEEP] = fd;
     if (fd >= 0) s->path[s->length] = behind;
-    else leave(hc, s);
-    return fd;
+    return fd < 0 ? fd : 0;
 }
 
 /* Puts a name behind the directory's path; gives the length, 0 if it does not fit. */
@@ -198,53 +211,50 @@ DEVICE hc_u32 append(GROUP state *s, const hc_dirent *entry) {
 
 enum { NOTHING, A_FILE, NO_MORE };
 
-/* Goes on to the next root. */
-DEVICE hc_i32 next_root(HC, GROUP state *s) {
-    GLOBAL const char *root = hc_argv(s->root);
-    hc_u32 n = 0u;
-    hc_i32 e;
-    hc_stat_t st;
-    if (root == 0) return NO_MORE;
-    s->root++;
-    for (; root[n] != 0 && n < PATH - 1; n++) s->path[n] = root[n];
-    s->path[n] = 0;
-    e = hc_stat(root, &st);
-    if (e < 0) return e;
-    if (st.kind != HC_KIND_DIR) return A_FILE;
-    s->root_length = n;
-    enter(hc, s, n);
-    return NOTHING;
-}
-
-/* Takes one step of the walk, to a file at best. Gives an error that concerns the directory or name at path. */
+/* Takes one step of the walk, to a file at best. Gives an error that concerns what is at path. */
 DEVICE hc_i32 walk(HC, GROUP state *s) {
-    hc_dirent entry;
-    hc_i32 e;
-    hc_u32 slot, n;
-    if (s->depth < 0) return next_root(hc, s);
-    slot = (hc_u32)s->depth % KEEP;
-    if (s->dir[slot] < 0) {
-        e = open_dir(hc, s);
-        return e < 0 ? e : NOTHING;
+    hc_u32 kind, n = 0u;
+    if (s->depth < 0) {
+        GLOBAL const char *root = hc_argv(s->root);
+        hc_stat_t st;
+        hc_i32 e;
+        if (root == 0) return NO_MORE;
+        s->root++;
+        for (; root[n] != 0 && n < PATH - 1; n++) s->path[n] = root[n];
+        s->path[n] = 0;
+        e = hc_stat(root, &st);
+        if (e < 0) return e;
+        s->root_length = n;
+        kind = st.kind == HC_KIND_DIR ? HC_KIND_DIR : HC_KIND_FILE;
+    } else {
+        const hc_u32 slot = (hc_u32)s->depth % KEEP;
+        hc_dirent entry;
+        hc_i32 e;
+        if (s->dir[slot] < 0) {
+            e = open_dir(hc, s);
+            if (e == 0) return NOTHING;
+        } else {
+            entry.cookie = s->cookie[slot];
+            e = hc_readdir(s->dir[slot], &entry);
+            if (e == 0 && s->look_for) e = -HC_ENOENT; /* somebody removed it meanwhile */
+        }
+        if (e <= 0) {
+            s->path[s->length] = 0;
+            leave(hc, s);
+            return e;
+        }
+        s->cookie[slot] = entry.cookie;
+        if (s->look_for) {
+            for (n = 0u; entry.name[n] != 0 && entry.name[n] == s->path[s->look_for + n]; n++) {}
+            if (entry.name[n] == s->path[s->look_for + n]) s->look_for = 0u;
+            return NOTHING;
+        }
+        kind = entry.kind;
+        if (kind != HC_KIND_FILE && kind != HC_KIND_DIR) return NOTHING; /* grep -r leaves out links and devices, too */
+        n = append(s, &entry);
+        if (n == 0u) return -HC_ENAMETOOLONG;
     }
-    entry.cookie = s->cookie[slot];
-    e = hc_readdir(s->dir[slot], &entry);
-    if (e <= 0) {
-        if (e == 0 && s->look_for) e = -HC_ENOENT; /* somebody removed it meanwhile */
-        s->path[s->length] = 0;
-        leave(hc, s);
-        return e;
-    }
-    s->cookie[slot] = entry.cookie;
-    if (s->look_for) {
-        for (n = 0u; entry.name[n] != 0 && entry.name[n] == s->path[s->look_for + n]; n++) {}
-        if (entry.name[n] == s->path[s->look_for + n]) s->look_for = 0u;
-        return NOTHING;
-    }
-    if (entry.kind != HC_KIND_FILE && entry.kind != HC_KIND_DIR) return NOTHING; /* grep -r leaves out links and devices, too */
-    n = append(s, &entry);
-    if (n == 0u) return -HC_ENAMETOOLONG;
-    if (entry.kind == HC_KIND_FILE) return A_FILE;
+    if (kind == HC_KIND_FILE) return A_FILE;
     enter(hc, s, n);
     return NOTHING;
 }
@@ -276,13 +286,14 @@ DEVICE void finish(HC, GROUP state *s) {
         return;
     }
     flush(hc, s);
+    if (s->broken < 0) return; /* to be told first */
     s->step = DONE;
     if (!s->alone) {
         const hc_i64 all = hc_lseek(COMMON, (hc_i64)(1u | s->match << 8 | s->trouble << 16) | (hc_i64)s->left << 24, HC_SEEK_CUR);
         if (all < 0 || (all & 255) != s->sharers) return;
         s->match = (all >> 8 & 255) != 0;
         s->trouble = (all >> 16 & 255) != 0;
-        if (all >> 24 != 0 && !s->broken) {
+        if (all >> 24 != 0 && s->broken == 0) {
             start_walk(s);
             s->phase = ONLY_LONG;
             s->alone = s->sharers = 1u;
@@ -294,12 +305,12 @@ DEVICE void finish(HC, GROUP state *s) {
     hc_exit(s->trouble ? 2 : s->match ? 0 : 1);
 }
 
-/* Goes on to the group's next file. */
-DEVICE void next(HC, GROUP state *s) {
+/* Goes on towards the group's next file. Gives an error that this group has to tell. */
+DEVICE hc_i32 next(HC, GROUP state *s) {
     hc_i32 e = walk(hc, s);
-    hc_u32 ours = 1u;
+    hc_u32 ours = e != NOTHING;
     if (e == A_FILE && s->phase != MEETING) ours = s->index++ % s->sharers == s->group;
-    else if (e < 0) ours = s->group == 0u; /* all groups meet it, one tells */
+    if (e < 0) ours = s->group == 0u; /* all groups meet it, one tells */
     if (e == A_FILE && ours) {
         s->fd = e = hc_open(s->path, HC_O_RDONLY, 0);
         if (e >= 0 && s->phase == MEETING) {
@@ -312,12 +323,11 @@ DEVICE void next(HC, GROUP state *s) {
             s->have = s->ended = s->in_long = 0u;
             s->step = READ;
         }
+        if (e >= 0) return 0;
     }
-    if (e < 0 && s->phase == SEARCHING) {
-        s->trouble = 1u;
-        if (ours) hc_fprintf(2, "grep: %s: error %d\n", s->path, -e);
-    }
-    if (e == NO_MORE && s->step == NEXT || s->broken || hc_cancelled()) finish(hc, s);
+    if (e < 0 && s->phase == SEARCHING) s->trouble = 1u;
+    if (e == NO_MORE || s->broken != 0 || hc_cancelled()) finish(hc, s);
+    return e < 0 && ours && s->phase == SEARCHING ? e : 0;
 }
 
 DEVICE void begin(HC, GROUP state *s, hc_u32 group, hc_u32 groups, hc_u32 items, GLOBAL const char *pattern) {
@@ -340,7 +350,8 @@ DEVICE void begin(HC, GROUP state *s, hc_u32 group, hc_u32 groups, hc_u32 items,
     s->workers = items < WORKERS ? items : WORKERS;
     /* The lanes of one subgroup read side by side; where lanes are alone, one read is best. */
     s->readers = items < HC_LANES ? items : HC_LANES;
-    s->filled = s->match = s->trouble = s->left = s->broken = 0u;
+    s->filled = s->match = s->trouble = s->left = 0u;
+    s->broken = 0;
     /* Each line of a pattern is an alternative; an empty one matches everything. */
     s->list = 0u;
     s->every = pattern[0] == 0 || pattern[0] == '\n';
@@ -411,8 +422,9 @@ DEVICE void take_hits(HC, GROUP state *s) {
     hc_u32 k;
     s->fresh = 0u;
     for (; s->first < s->workers; s->first++) {
-        const hc_u32 w = s->first;
-        for (k = 0u; k < s->found[w] && s->phase != ONLY_LONG; k++)
+        const hc_u32 w = s->first, found = s->found[w];
+        if (found > 0u) s->match = 1u;
+        for (k = 0u; k < found; k++)
             print_line(hc, s, s->number + 1u + (s->hits[w * most + k] >> 16), s->hits[w * most + k] & 0xffffu);
         s->found[w] = 0u;
         if (s->lines[w] == UNFINISHED) return;
@@ -513,8 +525,8 @@ DEVICE void fetch(HC, GROUP state *s, hc_u32 reader) {
     s->got[reader] = from >= TEXT ? 0 : hc_pread(s->fd, (GROUP char *)s->text + from, TEXT - from < piece ? TEXT - from : piece, s->at + from);
 }
 
-/* What the readers got is good up to the first that got less than it wanted. */
-DEVICE void take_pieces(HC, GROUP state *s, GLOBAL const char *pattern) {
+/* What the readers got is good up to the first that got less than it wanted. Gives an error of reading. */
+DEVICE hc_i32 take_pieces(HC, GROUP state *s, GLOBAL const char *pattern) {
     const hc_u32 piece = piece_of(s), before = s->have;
     hc_u32 i;
     hc_i32 e = 0;
@@ -527,37 +539,48 @@ DEVICE void take_pieces(HC, GROUP state *s, GLOBAL const char *pattern) {
         if (s->got[0] < 0) e = (hc_i32)s->got[0];
     }
     if (e == 0 && (s->ended || s->have == TEXT)) e = take_text(hc, s, pattern);
-    if (e < 0) {
-        s->trouble = 1u;
-        hc_fprintf(2, "grep: %s: error %d\n", s->path, -e);
-    }
+    if (e < 0) s->trouble = 1u;
     if (e < 0 || s->step == READ && s->ended && s->have == 0u) {
         hc_close(s->fd);
         s->step = NEXT;
     }
+    return e;
 }
 
 /* The leader makes something of what the others did, and says what they do next. */
 DEVICE void lead(HC, GROUP state *s, GLOBAL const char *pattern) {
-    if (s->step == READ) take_pieces(hc, s, pattern);
+    hc_i32 e = 0;
+    if (s->step == READ) e = take_pieces(hc, s, pattern);
     else if (s->step == SCAN) take_hits(hc, s);
-    while (s->step == NEXT) next(hc, s);
+    for (;;) {
+        if (s->broken < 0) { /* told once, as every error */
+            hc_u32 i;
+            for (i = 0u; i < sizeof("write error"); i++) s->path[i] = "write error"[i];
+            e = s->broken;
+            s->broken = 1;
+            s->trouble = 1u;
+        }
+        if (e < 0) hc_fprintf(2, "grep: %s: error %d\n", s->path, -e);
+        if (s->step != NEXT) break;
+        e = next(hc, s);
+    }
 }
 
 KERNEL(grep) {
     SHARED state s;
     const hc_u32 me = (hc_local_id_in(2) * hc_group_size_in(1) + hc_local_id_in(1)) * hc_group_size_in(0) + hc_local_id_in(0);
     GLOBAL const char *pattern = hc_argv(1);
+    int go_on;
     if (me == 0u)
         begin(hc, &s, (hc_group_id_in(2) * hc_group_count_in(1) + hc_group_id_in(1)) * hc_group_count_in(0) + hc_group_id_in(0),
             hc_group_count_in(0) * hc_group_count_in(1) * hc_group_count_in(2),
             hc_group_size_in(0) * hc_group_size_in(1) * hc_group_size_in(2), pattern);
-    for (;;) {
+    do {
         if (me == 0u) lead(hc, &s, pattern);
         hc_barrier();
-        if (s.step == DONE) break;
+        go_on = s.step != DONE;
         if (s.step == READ) fetch(hc, &s, me);
-        else scan(&s, pattern, me);
+        if (s.step == SCAN) scan(&s, pattern, me);
         hc_barrier();
-    }
+    } while (go_on);
 }
