@@ -4,6 +4,7 @@
 package dl
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -18,8 +19,21 @@ import (
 type Func uintptr
 
 // Call calls a foreign function with integer or pointer arguments (the platform's C
-// calling convention) and returns its integer result. The caller keeps whatever it
-// points to alive. Calling a missing function panics: backends check optional ones.
+// calling convention) and returns its integer result. Calling a missing function panics:
+// backends check optional ones.
+//
+// A pointer to Go memory must be converted in the argument list itself,
+//
+//	f.Call(handle, uintptr(unsafe.Pointer(&value)), uintptr(len(list)))
+//
+// and nowhere else: there the compiler puts what it points to on the heap, which unlike a stack does
+// not move, and keeps it until the call returns. That is not so for a list made before, f.Call(list...),
+// which allocates nothing if it is used again: the caller makes sure that its pointers are to memory on
+// the heap, and alive. Nor is it so for pointers within what an argument points to: keep those as
+// pointers ([]*byte, not []uintptr), so that the garbage collector knows them. A go or defer statement
+// calls a function that makes the call.
+//
+//go:uintptrescapes
 func (f Func) Call(args ...uintptr) uintptr {
 	if f == 0 {
 		panic("BUG: call of a foreign function that was not resolved")
@@ -27,6 +41,12 @@ func (f Func) Call(args ...uintptr) uintptr {
 	r, _, _ := purego.SyscallN(uintptr(f), args...)
 	return r
 }
+
+// Int is Call of a function whose result is a C int: the upper half of the register that carries
+// one is undefined. What Call says of pointers holds here too.
+//
+//go:uintptrescapes
+func (f Func) Int(args ...uintptr) int32 { return int32(f.Call(args...)) }
 
 // Library is a loaded shared object.
 type Library struct {
@@ -110,8 +130,11 @@ func GoString(p uintptr) string {
 	return string(unsafe.Slice((*byte)(Pointer(p)), n))
 }
 
+// Text copies the bytes up to the first NUL, which a foreign function wrote.
+func Text(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return string(b)
+}
+
 // Pointer makes a pointer of a foreign address. It must not be an address of Go memory.
 func Pointer(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
-
-// Addr is the address of Go memory for the duration of a call; use runtime.KeepAlive after it.
-func Addr[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }

@@ -1,0 +1,5 @@
+//go:build race
+
+package dl
+
+const raceEnabled = true // the detector makes sync.Pool, in purego's calls, forget at random
