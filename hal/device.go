@@ -49,7 +49,9 @@ type Source struct {
 	Text string
 }
 
-// Compile turns source into code for this device. The source being at fault gives a *CompileError.
+// Compile turns source into code for this device. The source being at fault gives a *CompileError. On
+// some devices it waits until the kernels that run there have ended, so whoever serves a kernel
+// compiles beforehand, or with a context that ends.
 func (d *Device) Compile(ctx context.Context, src Source) (*Module, error) {
 	m, err := d.driver.Compile(ctx, src)
 	if err != nil {

@@ -22,8 +22,10 @@ type Backend interface {
 type DriverDevice interface {
 	Info() Info
 	Alloc(kind MemoryKind, size int) (DriverBuffer, error)
-	// Compile returns *CompileError when the source is at fault. It must be usable
-	// while kernels of other modules run.
+	// Compile returns *CompileError when the source is at fault. It may wait until kernels that run on
+	// the device have ended, where the driver can load code only then; it does so without holding up any
+	// other operation, and ends with its context, with an error that wraps the context's and says what
+	// was waited for.
 	Compile(ctx context.Context, src Source) (DriverModule, error)
 	NewQueue() (DriverQueue, error)
 	Close() error

@@ -33,7 +33,7 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 	switch kind {
 	case hal.DeviceMemory:
 		op = "cuMemAlloc"
-		r = c.with(func() result { return code(c.api.MemAlloc.Call(addr(&b.device), uintptr(size))) })
+		r = c.with(func() result { return code(c.api.MemAlloc.Call(uintptr(unsafe.Pointer(&b.device)), uintptr(size))) })
 	case hal.HostCoherent:
 		op = "cuMemHostAlloc"
 		r = c.with(func() result {
@@ -46,13 +46,13 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 			// Managed memory may exceed the device's, and is then paged to and fro by
 			// the kernel's faults: nothing here wants that silently.
 			var free, total uintptr
-			if r := code(c.api.MemGetInfo.Call(addr(&free), addr(&total))); r != success {
+			if r := code(c.api.MemGetInfo.Call(uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total)))); r != success {
 				return r
 			}
 			if uintptr(size) > free {
 				return outOfMemory
 			}
-			r := code(c.api.MemAllocManaged.Call(addr(&b.device), uintptr(size), attachGlobal))
+			r := code(c.api.MemAllocManaged.Call(uintptr(unsafe.Pointer(&b.device)), uintptr(size), attachGlobal))
 			b.host = b.device
 			return r
 		})
@@ -81,11 +81,11 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 
 // hostAlloc makes pinned host memory that every device sees; the context is bound.
 func (d *driver) hostAlloc(size int) (host, device uintptr, r result) {
-	p := new([2]uintptr)
-	if r := code(d.MemHostAlloc.Call(addr(&p[0]), uintptr(size), hostAllocPortable|hostAllocDeviceMap)); r != success {
+	var p [2]uintptr
+	if r := code(d.MemHostAlloc.Call(uintptr(unsafe.Pointer(&p[0])), uintptr(size), hostAllocPortable|hostAllocDeviceMap)); r != success {
 		return 0, 0, r
 	}
-	if r := code(d.MemHostGetDevicePointer.Call(addr(&p[1]), p[0], 0)); r != success {
+	if r := code(d.MemHostGetDevicePointer.Call(uintptr(unsafe.Pointer(&p[1])), p[0], 0)); r != success {
 		d.MemFreeHost.Call(p[0])
 		return 0, 0, r
 	}

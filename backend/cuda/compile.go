@@ -11,10 +11,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
@@ -108,36 +108,29 @@ func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int
 // of the NVRTC manual.
 func (c *compiler) translate(src hal.Source, arch string, machine bool, options []string) (image []byte, err error) {
 	text, file := dl.CString(src.Text), dl.CString(src.Name)
-	program := new(uintptr)
-	r := code(c.CreateProgram.Call(addr(program), addr(&text[0]), addr(&file[0]), 0, 0, 0))
-	runtime.KeepAlive(text)
-	runtime.KeepAlive(file)
+	var program uintptr
+	r := code(c.CreateProgram.Call(uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0))
 	if r != success {
 		return nil, c.fail("nvrtcCreateProgram", r, nil)
 	}
-	defer c.DestroyProgram.Call(addr(program))
+	defer func() { c.DestroyProgram.Call(uintptr(unsafe.Pointer(&program))) }()
 
-	var opts [][]byte
+	var argv []*byte
 	for _, o := range append([]string{"--gpu-architecture=" + arch}, options...) {
-		opts = append(opts, dl.CString(o))
+		argv = append(argv, &dl.CString(o)[0])
 	}
-	argv := make([]uintptr, len(opts))
-	for i, o := range opts {
-		argv[i] = addr(&o[0])
-	}
-	r = code(c.CompileProgram.Call(*program, uintptr(len(argv)), addr(&argv[0])))
-	runtime.KeepAlive(opts)
+	r = code(c.CompileProgram.Call(program, uintptr(len(argv)), uintptr(unsafe.Pointer(&argv[0]))))
 	if r != success {
-		log, _ := c.output(c.GetProgramLogSize, c.GetProgramLog, *program)
+		log, _ := c.output(c.GetProgramLogSize, c.GetProgramLog, program)
 		if text := tidy(string(log)); text != "" && r == nvrtcCompilation {
 			return nil, &hal.CompileError{Source: src.Name, Log: text}
 		}
 		return nil, c.fail("nvrtcCompileProgram", r, errors.New(cmp.Or(tidy(string(log)), "no log")))
 	}
 	if machine {
-		image, err = c.output(c.GetCUBINSize, c.GetCUBIN, *program)
+		image, err = c.output(c.GetCUBINSize, c.GetCUBIN, program)
 	} else {
-		image, err = c.output(c.GetPTXSize, c.GetPTX, *program)
+		image, err = c.output(c.GetPTXSize, c.GetPTX, program)
 	}
 	if err == nil && len(image) == 0 {
 		err = fmt.Errorf("NVRTC %s: no code for %s came of %s", c.version(), arch, src.Name)
@@ -150,15 +143,15 @@ const nvrtcCompilation result = 6
 
 // output fetches one result of a compilation: a pair of functions of NVRTC gives size and bytes.
 func (c *compiler) output(size, get dl.Func, program uintptr) ([]byte, error) {
-	n := new(uintptr)
-	if r := code(size.Call(program, addr(n))); r != success {
+	var n uintptr
+	if r := code(size.Call(program, uintptr(unsafe.Pointer(&n)))); r != success {
 		return nil, c.fail("size of NVRTC's output", r, nil)
 	}
-	if *n == 0 {
+	if n == 0 {
 		return nil, nil
 	}
-	b := make([]byte, *n)
-	if r := code(get.Call(program, addr(&b[0]))); r != success {
+	b := make([]byte, n)
+	if r := code(get.Call(program, uintptr(unsafe.Pointer(&b[0])))); r != success {
 		return nil, c.fail("NVRTC's output", r, nil)
 	}
 	return b, nil

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 )
@@ -23,9 +24,10 @@ type primary struct {
 	refs    int       // guarded by contexts
 	lost    atomic.Pointer[hal.Error]
 	mu      sync.Mutex
-	queues  []*queue  // including closed ones whose work still runs
-	pinned  []*buffer // HostCoherent ones: transfers from and to them need no bounce buffer
-	waiting atomic.Int64
+	queues  []*queue     // including closed ones whose work still runs
+	pinned  []*buffer    // HostCoherent ones: transfers from and to them need no bounce buffer
+	waiting atomic.Int64 // releases
+	loads   atomic.Int64 // modules that wait for an idle device
 }
 
 var contexts = struct {
@@ -49,11 +51,11 @@ func retain(api *driver, ordinal int) (*primary, error) {
 	}
 	uri := fmt.Sprintf("%s:%d", name, ordinal)
 	var device int32
-	if r := code(api.DeviceGet.Call(addr(&device), uintptr(ordinal))); r != success {
+	if r := code(api.DeviceGet.Call(uintptr(unsafe.Pointer(&device)), uintptr(ordinal))); r != success {
 		return nil, api.failure("cuDeviceGet", uri, r)
 	}
 	c := &primary{api: api, uri: uri, device: uintptr(device), refs: 1}
-	if r := code(api.PrimaryCtxRetain.Call(addr(&c.handle), c.device)); r != success {
+	if r := code(api.PrimaryCtxRetain.Call(uintptr(unsafe.Pointer(&c.handle)), c.device)); r != success {
 		return nil, api.failure("cuDevicePrimaryCtxRetain", uri, r)
 	}
 	c.bind = []uintptr{c.handle}

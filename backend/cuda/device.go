@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
@@ -31,7 +32,7 @@ func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
 		return nil, err
 	}
 	var n int32
-	if r := code(d.DeviceGetCount.Call(addr(&n))); r != success { // page "Device Management"
+	if r := code(d.DeviceGetCount.Call(uintptr(unsafe.Pointer(&n)))); r != success { // page "Device Management"
 		return nil, d.failure("cuDeviceGetCount", "", r)
 	}
 	if n <= 0 {
@@ -109,25 +110,24 @@ func (d *device) Close() error {
 func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 	uri := fmt.Sprintf("%s:%d", name, ordinal)
 	var id int32
-	if r := code(d.DeviceGet.Call(addr(&id), uintptr(ordinal))); r != success {
+	if r := code(d.DeviceGet.Call(uintptr(unsafe.Pointer(&id)), uintptr(ordinal))); r != success {
 		return hal.Info{}, limits{}, d.failure("cuDeviceGet", uri, r)
 	}
 	dev := uintptr(id)
 	var failed error
 	attr := func(n uintptr) int {
 		var v int32
-		if r := code(d.DeviceGetAttribute.Call(addr(&v), n, dev)); r != success && failed == nil {
+		if r := code(d.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v)), n, dev)); r != success && failed == nil {
 			failed = d.failure(fmt.Sprintf("cuDeviceGetAttribute(%d)", n), uri, r)
 		}
 		return int(v)
 	}
 	text := func(f dl.Func) string {
-		b := new([256]byte)
-		if r := code(f.Call(addr(&b[0]), uintptr(len(b)), dev)); r != success {
+		var b [256]byte
+		if r := code(f.Call(uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), dev)); r != success {
 			return ""
 		}
-		s, _, _ := strings.Cut(string(b[:]), "\x00")
-		return s
+		return dl.Text(b[:])
 	}
 	major, minor := attr(attrMajor), attr(attrMinor)
 	units, warp := attr(attrMultiprocessors), attr(attrWarpSize)
@@ -164,7 +164,7 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 		lim.grid[i], lim.group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
 	}
 	var memory uintptr
-	if r := code(d.DeviceTotalMem.Call(addr(&memory), dev)); r != success && failed == nil {
+	if r := code(d.DeviceTotalMem.Call(uintptr(unsafe.Pointer(&memory)), dev)); r != success && failed == nil {
 		failed = d.failure("cuDeviceTotalMem", uri, r)
 	}
 	info.Memory = uint64(memory)
@@ -173,8 +173,8 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 
 // uuid gives "GPU-01234567-89ab-cdef-0123-456789abcdef", as NVIDIA's tools write it.
 func (d *driver) uuid(dev uintptr) string {
-	b := new([16]byte)
-	if d.DeviceGetUuid == 0 || code(d.DeviceGetUuid.Call(addr(&b[0]), dev)) != success {
+	var b [16]byte
+	if d.DeviceGetUuid == 0 || code(d.DeviceGetUuid.Call(uintptr(unsafe.Pointer(&b[0])), dev)) != success {
 		return ""
 	}
 	h := hex.EncodeToString(b[:])

@@ -17,8 +17,17 @@
 //     for room outside of it;
 //   - whatever synchronizes by itself (cuMemFree, cuMemFreeHost, cuModuleUnload,
 //     cuDevicePrimaryCtxRelease) is put off until nothing runs: see below;
-//   - code is loaded completely when it is compiled. With lazy loading, the driver's
-//     default since 12.2, the first launch would load it, and loading may synchronize.
+//   - so is loading code (cuModuleLoadDataEx, cuFuncLoad), which waits for every kernel that
+//     runs on the device, whatever thread it is called on (measured: H200, driver 580.159). It is loaded
+//     completely then: with lazy loading, the driver's default since 12.2, the first launch would load it.
+//
+// # When is code loaded?
+//
+// Compile translates at once, by NVRTC or from the cache, which needs no driver. Then it waits
+// outside the driver until nothing of this process is in flight on the device, and loads. While it
+// waits, everything else goes on; while it loads, launches and transfers wait for it, some milliseconds,
+// and Done says "not yet". A launch on an idle device lets a waiting load go first. A kernel that never ends
+// keeps code from being loaded: compile before it starts. Compile ends with its context.
 //
 // # When is memory given back?
 //

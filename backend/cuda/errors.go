@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
@@ -62,7 +63,7 @@ var codeNames = map[result]string{
 // errorName asks the driver: cuGetErrorName, page "Error Handling".
 func (d *driver) errorName(r result) string {
 	var p uintptr
-	if code(d.GetErrorName.Call(uintptr(r), addr(&p))) == success && p != 0 {
+	if code(d.GetErrorName.Call(uintptr(r), uintptr(unsafe.Pointer(&p)))) == success && p != 0 {
 		return dl.GoString(p)
 	}
 	return codeNames[r]

@@ -522,8 +522,9 @@ func TestGPUBesides(t *testing.T) {
 	host := alloc(t, d, hal.HostCoherent, 1<<20)
 	bytes3 := make([]byte, 3*halfSize)
 	must(t, other.Write(data, 0, bytes3))
-	var made *hal.Module
-	var kept []closer
+	made, err := d.Compile(t.Context(), fresh())
+	must(t, err)
+	kept := []closer{made}
 	keep := func(c closer, err error) error {
 		if err == nil {
 			kept = append(kept, c)
@@ -585,13 +586,30 @@ func TestGPUBesides(t *testing.T) {
 		}},
 		{"NewQueue", func() error { q, err := d.NewQueue(); return keep(q, err) }},
 		{"Queue.Close", func() error { return oldQueue.Close() }},
-		{"Compile", func() error {
-			var err error
-			made, err = d.Compile(t.Context(), hal.Source{Name: "new", Text: addSource + "// " + time.Now().String() + "\n__device__ int table[1 << 12] = {1};\n" +
-				"extern \"C\" __global__ void fresh(int *p) { *p += table[0]; }"})
-			return keep(made, err)
+		{"Compile, given up", func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, err := d.Compile(ctx, fresh())
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiter") {
+				return fmt.Errorf("%v does not say that it waited for the kernel", err)
+			}
+			return nil
 		}},
-		{"Launch of what was just compiled", func() error {
+		{"Compile of what is wrong", func() error {
+			_, err := d.Compile(t.Context(), hal.Source{Name: "wrong", Text: "not C++"})
+			var ce *hal.CompileError
+			if !errors.As(err, &ce) {
+				return err
+			}
+			return nil
+		}},
+		{"an unknown kernel", func() error {
+			if _, err := m.Kernel("nothing"); !errors.Is(err, hal.ErrInvalid) {
+				return err
+			}
+			return nil
+		}},
+		{"first launch of a kernel", func() error {
 			k, err := made.Kernel("fresh")
 			if err != nil {
 				return err
@@ -633,6 +651,97 @@ func TestGPUBesides(t *testing.T) {
 	defer releases.Unlock()
 	if n := len(releases.list); n != 0 {
 		t.Errorf("%d releases left though nothing runs", n)
+	}
+}
+
+// fresh is a source that no cache has.
+func fresh() hal.Source {
+	return hal.Source{Name: "fresh", Text: addSource + "// " + time.Now().String() + "\n__device__ int table[1 << 12] = {1};\n" +
+		"extern \"C\" __global__ void fresh(int *p) { *p += table[0]; }"}
+}
+
+// TestGPUCompileWaits: code is loaded when what runs has ended, and the wait for that holds up nobody.
+func TestGPUCompileWaits(t *testing.T) {
+	if !isolated(t, time.Minute) {
+		return
+	}
+	d := open(t)
+	m := compile(t, d, kernels)
+	other, data, inc := newQueue(t, d), alloc(t, d, hal.DeviceMemory, 4096), get(t, m, "increment")
+	must(t, other.Write(data, 0, make([]byte, 4096)))
+	w := startWaiting(t, d, m)
+	w.end(t)
+	// round is a launch that is waited for; it gives the longest that one call took.
+	round := func() (slowest time.Duration) {
+		call := func(f func() error) {
+			start := time.Now()
+			must(t, f())
+			slowest = max(slowest, time.Since(start))
+		}
+		call(func() error { return other.Launch(inc, [3]int{}, [3]int{}, hal.Memory(data)) })
+		for done := false; !done; {
+			call(func() (err error) { done, err = other.Done(); return err })
+		}
+		return slowest
+	}
+
+	w.again(t, get(t, m, "waiter"), waitLimit)
+	type result struct {
+		module *hal.Module
+		err    error
+	}
+	compiled := make(chan result, 1)
+	go func() {
+		m, err := d.Compile(context.Background(), fresh())
+		compiled <- result{m, err}
+	}()
+	rounds, slowest := 0, time.Duration(0)
+	for start := time.Now(); time.Since(start) < time.Second; rounds++ {
+		slowest = max(slowest, round())
+		if done, err := w.queue.Done(); done || err != nil {
+			t.Fatalf("the waiting kernel: done %v, %v", done, err)
+		}
+	}
+	t.Logf("%d launches beside, the slowest call took %v", rounds, slowest)
+	if slowest > waitLimit/4 {
+		t.Errorf("a call took %v", slowest)
+	}
+	select {
+	case r := <-compiled:
+		if r.module != nil {
+			_ = r.module.Close()
+		}
+		t.Errorf("compiled while a kernel runs (%v): no harm, but then nothing need wait", r.err)
+		return
+	default:
+	}
+	if !w.end(t) {
+		t.Error("the kernel had given up")
+	}
+	// Launches that follow each other do not keep it waiting.
+	start := time.Now()
+	var r result
+	for loaded := false; !loaded; {
+		select {
+		case r = <-compiled:
+			loaded = true
+		default:
+			round()
+			if time.Since(start) > 10*time.Second {
+				t.Fatal("short launches keep code from being loaded")
+			}
+		}
+	}
+	t.Logf("compiled %v after the kernel's end", time.Since(start))
+	fresh := closing(t, r.module, r.err)
+	must(t, other.Launch(get(t, fresh, "fresh"), [3]int{}, [3]int{}, hal.Memory(data)))
+	wait(t, other)
+
+	// A context that has ended before changes nothing.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Compile(ctx, hal.Source{Name: "test.kernel.c", Text: kernels}); !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context: %v", err)
 	}
 }
 
@@ -982,15 +1091,17 @@ func TestGPUReopen(t *testing.T) {
 		must(t, q.Launch(get(t, m, "increment"), [3]int{}, [3]int{}, hal.Memory(b)))
 		wait(t, q)
 		c := d.Driver().(*device).context
-		free, total := new(uintptr), new(uintptr)
-		if r := c.with(func() result { return code(c.api.MemGetInfo.Call(addr(free), addr(total))) }); r != success {
+		var free, total uintptr
+		if r := c.with(func() result {
+			return code(c.api.MemGetInfo.Call(uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total))))
+		}); r != success {
 			t.Fatal(r)
 		}
 		switch i {
 		case 2:
-			before, filesBefore = *free, files()
+			before, filesBefore = free, files()
 		case 19:
-			after = *free
+			after = free
 			if n := files(); n > filesBefore+4 {
 				t.Errorf("%d open files, %d at first", n, filesBefore)
 			}
@@ -1054,7 +1165,7 @@ func TestGPUPTX(t *testing.T) {
 	}
 	image, err := compiler.translate(hal.Source{Name: "k", Text: kernels}, fmt.Sprintf("compute_%d", arch), false, options)
 	must(t, err)
-	m, err := c.load("k", image)
+	m, err := c.load(t.Context(), "k", image)
 	must(t, err)
 	defer m.Close()
 	q, out := newQueue(t, d), alloc(t, d, hal.HostCoherent, 4096)
@@ -1077,7 +1188,7 @@ func TestGPUPTX(t *testing.T) {
 	}
 	wait(t, q)
 
-	_, err = c.load("broken", append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
+	_, err = c.load(t.Context(), "broken", append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
 	if bytes.Contains(image, []byte("ld.global")) {
 		var ce *hal.CompileError
 		if !errors.As(err, &ce) {
@@ -1105,21 +1216,23 @@ func TestGPUAllocations(t *testing.T) {
 	must(t, err)
 	defer b.Free()
 	args := []hal.DriverArg{{Buffer: b}}
-	if n := testing.AllocsPerRun(200, func() {
-		if err := q.Launch(k, [3]int{1, 1, 1}, [3]int{1, 1, 1}, args); err != nil {
-			t.Error(err)
+	launch := func() error { return q.Launch(k, [3]int{1, 1, 1}, [3]int{1, 1, 1}, args) }
+	for what, f := range map[string]func() error{
+		"Launch": launch,
+		"Done": func() error {
+			q.(*queue).finished.Store(0) // so that the driver is asked
+			_, err := q.Done()
+			return err
+		},
+	} {
+		must(t, launch())
+		if n := testing.AllocsPerRun(200, func() {
+			if err := f(); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
 		}
-	}); n != 0 {
-		t.Errorf("Launch: %v allocations", n)
-	}
-	must(t, q.Launch(k, [3]int{1, 1, 1}, [3]int{1, 1, 1}, args))
-	if n := testing.AllocsPerRun(200, func() {
-		q.(*queue).finished.Store(0) // so that the driver is asked
-		if _, err := q.Done(); err != nil {
-			t.Error(err)
-		}
-	}); n != 0 {
-		t.Errorf("Done: %v allocations", n)
 	}
 	for {
 		if done, err := q.Done(); err != nil {
@@ -1154,21 +1267,16 @@ func BenchmarkTransfer(b *testing.B) {
 	const size = 16 << 20
 	q, m, pinned := newQueue(b, d), alloc(b, d, hal.DeviceMemory, size), alloc(b, d, hal.HostCoherent, size)
 	for name, p := range map[string][]byte{"go": make([]byte, size), "pinned": pinned.Bytes()} {
-		b.Run("write/"+name, func(b *testing.B) {
-			b.SetBytes(size)
-			for b.Loop() {
-				if err := q.Write(m, 0, p); err != nil {
-					b.Fatal(err)
+		for way, move := range map[string]func() error{
+			"write": func() error { return q.Write(m, 0, p) },
+			"read":  func() error { return q.Read(p, m, 0) },
+		} {
+			b.Run(way+"/"+name, func(b *testing.B) {
+				b.SetBytes(size)
+				for b.Loop() {
+					must(b, move())
 				}
-			}
-		})
-		b.Run("read/"+name, func(b *testing.B) {
-			b.SetBytes(size)
-			for b.Loop() {
-				if err := q.Read(p, m, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+			})
+		}
 	}
 }

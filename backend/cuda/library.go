@@ -145,7 +145,7 @@ func loadDriver() (*driver, error) {
 		return nil, fmt.Errorf("the CUDA driver library is too old: %w; install a driver for CUDA 11 or newer: %w", err, hal.ErrUnavailable)
 	}
 	var v int32
-	if r := code(d.DriverGetVersion.Call(addr(&v))); r == success {
+	if r := code(d.DriverGetVersion.Call(uintptr(unsafe.Pointer(&v)))); r == success {
 		d.version = int(v)
 	}
 	return d, nil
@@ -216,10 +216,10 @@ func loadCompiler(driverVersion int) (*compiler, error) {
 		return nil, fmt.Errorf("NVRTC is too old: %w; install NVRTC 11.2 or newer: %w", err, hal.ErrUnavailable)
 	}
 	var n int32
-	r := cmp.Or(code(c.Version.Call(addr(&c.major), addr(&c.minor))), code(c.GetNumSupportedArchs.Call(addr(&n))))
+	r := cmp.Or(code(c.Version.Call(uintptr(unsafe.Pointer(&c.major)), uintptr(unsafe.Pointer(&c.minor)))), code(c.GetNumSupportedArchs.Call(uintptr(unsafe.Pointer(&n)))))
 	if r == 0 && n > 0 {
 		c.archs = make([]int32, n)
-		r = code(c.GetSupportedArchs.Call(addr(&c.archs[0])))
+		r = code(c.GetSupportedArchs.Call(uintptr(unsafe.Pointer(&c.archs[0]))))
 	}
 	if r != 0 || n <= 0 {
 		return nil, fmt.Errorf("%s does not say what it compiles for: %w", c.path, c.fail("nvrtcGetSupportedArchs", r, hal.ErrUnavailable))
@@ -311,18 +311,4 @@ func glob(pattern string) []string {
 	m, _ := filepath.Glob(pattern)
 	slices.SortFunc(m, func(a, b string) int { return strings.Compare(b, a) })
 	return m
-}
-
-var (
-	never bool
-	sink  unsafe.Pointer
-)
-
-// addr is the address of Go memory for a foreign call. It moves what p points to off the
-// goroutine's stack, which may move before the call is made; the caller keeps it alive.
-func addr[T any](p *T) uintptr {
-	if never {
-		sink = unsafe.Pointer(p)
-	}
-	return uintptr(unsafe.Pointer(p))
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
@@ -20,8 +21,10 @@ type module struct {
 	source  string
 	handle  uintptr // CUmodule
 	closed  atomic.Bool
-	mu      sync.Mutex
-	kernels map[string]*kernel
+
+	mu       sync.Mutex
+	kernels  map[string]*kernel
+	complete bool // kernels has all of them
 }
 
 // kernel is an entry point, loaded.
@@ -34,22 +37,28 @@ type kernel struct {
 	knowParams bool  // the driver can tell them
 }
 
-// Compile makes code of a source and loads all of it.
-func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
+// Compile makes code of a source at once and loads all of it when nothing runs on the device.
+func (d *device) Compile(ctx context.Context, src hal.Source) (made hal.DriverModule, err error) {
 	if err := d.usable(); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := d.context
+	c.ref() // the wait for the device may be long
+	defer func() { err = errors.Join(err, c.unref()) }()
 	image, key, err := fetch(ctx, d.info.URI, src, d.limits.cc, false)
 	if err != nil {
 		return nil, err
 	}
-	m, err := d.context.load(src.Name, image)
+	m, err := c.load(ctx, src.Name, image)
 	if key != "" && refused(err) { // made by another NVRTC, perhaps, or for another driver
 		discard(key)
 		if image, _, err = fetch(ctx, d.info.URI, src, d.limits.cc, true); err != nil {
 			return nil, err
 		}
-		m, err = d.context.load(src.Name, image)
+		m, err = c.load(ctx, src.Name, image)
 	}
 	if err != nil {
 		return nil, err
@@ -57,22 +66,38 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	return m, nil
 }
 
-// load makes a module of an image with all its kernels: cuModuleLoadDataEx, page "Module Management".
-func (c *primary) load(source string, image []byte) (*module, error) {
+// load makes a module of an image with all its kernels, as soon as nothing runs.
+func (c *primary) load(ctx context.Context, source string, image []byte) (*module, error) {
+	if err := c.quiet(ctx, "load "+source); err != nil {
+		return nil, err
+	}
+	m, err := c.loadQuiet(source, image)
+	gate.Unlock()
+	if m != nil && err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, err
+}
+
+// loadQuiet loads: cuModuleLoadDataEx, page "Module Management". The gate is held exclusively. A
+// module that comes with an error is there to be closed.
+func (c *primary) loadQuiet(source string, image []byte) (*module, error) {
 	const logSize = 8192
 	log := make([]byte, logSize)
 	// CUjit_option is an int; a value is a pointer or an integer in a pointer's place.
-	keys := []int32{jitErrorLogBuffer, jitErrorLogBufferSize}
-	values := []uintptr{addr(&log[0]), logSize}
+	keys := [...]int32{jitErrorLogBuffer, jitErrorLogBufferSize}
+	values := struct {
+		log  *byte
+		size uintptr
+	}{&log[0], logSize}
 	m := &module{context: c, source: source, kernels: map[string]*kernel{}}
 	r := c.with(func() result {
-		return code(c.api.ModuleLoadDataEx.Call(addr(&m.handle), addr(&image[0]), uintptr(len(keys)), addr(&keys[0]), addr(&values[0])))
+		return code(c.api.ModuleLoadDataEx.Call(uintptr(unsafe.Pointer(&m.handle)), uintptr(unsafe.Pointer(&image[0])),
+			uintptr(len(keys)), uintptr(unsafe.Pointer(&keys)), uintptr(unsafe.Pointer(&values))))
 	})
-	runtime.KeepAlive(image)
 	if r != success {
 		err := c.fail("cuModuleLoadDataEx", r, nil)
-		said := tidy(dl.GoString(addr(&log[0])))
-		runtime.KeepAlive(log)
+		said := tidy(dl.Text(log))
 		switch {
 		case r == invalidPTX && said != "":
 			return nil, &hal.CompileError{Device: c.uri, Source: source, Log: said}
@@ -90,9 +115,10 @@ func (c *primary) load(source string, image []byte) (*module, error) {
 	c.ref()
 	for _, name := range entryPoints(image) {
 		if _, err := m.resolve(name); err != nil {
-			return nil, errors.Join(err, m.Close())
+			return m, err
 		}
 	}
+	m.complete = len(m.kernels) > 0
 	return m, nil
 }
 
@@ -105,14 +131,17 @@ func (m *module) resolve(name string) (*kernel, error) {
 	if k := m.kernels[name]; k != nil {
 		return k, nil
 	}
+	if m.complete {
+		return nil, m.unknown(name)
+	}
 	k := &kernel{module: m, name: name}
 	cname := dl.CString(name)
-	threads := new(int32)
-	offset, size := new(uintptr), new(uintptr)
+	var threads int32
+	var offset, size uintptr
 	op := ""
 	r := c.with(func() result {
 		op = "cuModuleGetFunction"
-		if r := code(c.api.ModuleGetFunction.Call(addr(&k.function), m.handle, addr(&cname[0]))); r != success {
+		if r := code(c.api.ModuleGetFunction.Call(uintptr(unsafe.Pointer(&k.function)), m.handle, uintptr(unsafe.Pointer(&cname[0])))); r != success {
 			return r
 		}
 		if c.api.FuncLoad != 0 {
@@ -122,38 +151,38 @@ func (m *module) resolve(name string) (*kernel, error) {
 			}
 		}
 		op = "cuFuncGetAttribute"
-		if r := code(c.api.FuncGetAttribute.Call(addr(threads), funcMaxThreads, k.function)); r != success {
+		if r := code(c.api.FuncGetAttribute.Call(uintptr(unsafe.Pointer(&threads)), funcMaxThreads, k.function)); r != success {
 			return r
 		}
 		for i := uintptr(0); c.api.FuncGetParamInfo != 0; i++ {
 			// The parameter after the last is an invalid value.
-			if code(c.api.FuncGetParamInfo.Call(k.function, i, addr(offset), addr(size))) != success {
+			if code(c.api.FuncGetParamInfo.Call(k.function, i, uintptr(unsafe.Pointer(&offset)), uintptr(unsafe.Pointer(&size)))) != success {
 				k.knowParams = true
 				break
 			}
-			k.params = append(k.params, int(*size))
+			k.params = append(k.params, int(size))
 		}
 		return success
 	})
-	runtime.KeepAlive(cname)
 	if r == notFound && op == "cuModuleGetFunction" {
-		have := make([]string, 0, len(m.kernels))
-		for n := range m.kernels {
-			have = append(have, n)
-		}
-		slices.Sort(have)
-		return nil, fmt.Errorf("%s: no kernel %q in %s; there are: %s: %w", c.uri, name, m.source, strings.Join(have, ", "), hal.ErrInvalid)
+		return nil, m.unknown(name)
 	}
 	if r != success {
 		return nil, c.fail(op, r, nil)
 	}
-	k.maxThreads = int(*threads)
+	k.maxThreads = int(threads)
 	m.kernels[name] = k
 	return k, nil
 }
 
-// Kernel finds an entry point. All of them are loaded already, so the driver is asked
-// for an unknown name only.
+// unknown says which kernels there are; mu is held.
+func (m *module) unknown(name string) error {
+	have := slices.Sorted(maps.Keys(m.kernels))
+	return fmt.Errorf("%s: no kernel %q in %s; there are: %s: %w", m.context.uri, name, m.source, strings.Join(have, ", "), hal.ErrInvalid)
+}
+
+// Kernel finds an entry point. All of them are loaded already. The driver, which may then wait for
+// what runs, is asked only about an image whose kernels could not be listed.
 func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 	if m.closed.Load() {
 		return nil, fmt.Errorf("%s: module %s: %w", m.context.uri, m.source, hal.ErrClosed)

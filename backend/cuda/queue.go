@@ -25,6 +25,8 @@ const (
 	argCount    = 256
 	pointerSize = 8
 	argAlign    = 16
+	// pauseMax is the longest pause of what polls.
+	pauseMax = 500 * time.Microsecond
 	// suspectsMax is how many kernels a queue remembers for the text of a fault.
 	suspectsMax = 8
 )
@@ -81,12 +83,12 @@ func (d *device) NewQueue() (hal.DriverQueue, error) {
 		}
 		op = "cuEventCreate"
 		for i := range q.halves {
-			if r := code(c.api.EventCreate.Call(addr(&q.halves[i].event), eventDisableTiming)); r != success {
+			if r := code(c.api.EventCreate.Call(uintptr(unsafe.Pointer(&q.halves[i].event)), eventDisableTiming)); r != success {
 				return r
 			}
 		}
 		op = "cuStreamCreate"
-		return code(c.api.StreamCreate.Call(addr(&q.stream), streamNonBlocking))
+		return code(c.api.StreamCreate.Call(uintptr(unsafe.Pointer(&q.stream)), streamNonBlocking))
 	})
 	c.ref()
 	c.mu.Lock()
@@ -145,8 +147,11 @@ func (q *queue) usable() error {
 	return q.context.usable()
 }
 
-// enter takes the gate shared if the queue is usable. While it is held, nothing is given back.
+// enter takes the gate shared if the queue is usable. While it is held, nothing is given back or loaded.
 func (q *queue) enter() error {
+	if q.context.loads.Load() > 0 {
+		q.context.giveWay()
+	}
 	gate.RLock()
 	if err := q.usable(); err != nil {
 		gate.RUnlock()
@@ -282,7 +287,7 @@ func (q *queue) poll(ready func() (bool, error)) error {
 			continue
 		}
 		time.Sleep(pause)
-		pause = min(pause*5/4, 500*time.Microsecond)
+		pause = min(pause*5/4, pauseMax)
 	}
 }
 
@@ -318,11 +323,20 @@ func (q *queue) pending() bool { return q.issued.Load() != q.finished.Load() }
 // Done asks the stream: cuStreamQuery, page "Stream Management". It allocates nothing
 // while the answer is yes or no.
 func (q *queue) Done() (bool, error) {
+	done, err := q.ask("cuStreamQuery", q.query)
+	if done && err == nil {
+		collect()
+	}
+	return done, err
+}
+
+// ask makes a query of the driver with the gate held: yes, not yet, or an error.
+func (q *queue) ask(op string, query func() result) (bool, error) {
 	if err := q.usable(); err != nil {
 		return true, err
 	}
-	// Not taken while something is given back, which is quick if it is carried out and which
-	// nobody should wait for if it is not: "not yet" is always a good answer.
+	// The gate is only tried for. While something is given back or loaded, and while that is about to
+	// happen, "not yet" is always a good answer.
 	if !gate.TryRLock() {
 		return false, nil
 	}
@@ -330,16 +344,15 @@ func (q *queue) Done() (bool, error) {
 		gate.RUnlock()
 		return true, q.usable()
 	}
-	r := q.query()
+	r := query()
 	gate.RUnlock()
 	switch r {
 	case success:
-		collect()
 		return true, nil
 	case notReady:
 		return false, nil
 	default:
-		return true, q.context.fail("cuStreamQuery", r, q)
+		return true, q.context.fail(op, r, q)
 	}
 }
 
@@ -404,7 +417,7 @@ func (q *queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
 	for issued, read := 0, 0; read < len(dst); {
 		for issued < len(dst) && issued-read < 2*halfSize {
 			h, n := q.half(issued), min(halfSize, len(dst)-issued)
-			if err := q.copy("cuMemcpyDtoHAsync", api.MemcpyDtoHAsync, addr(&h.memory[0]), from+uintptr(issued), n, h); err != nil {
+			if err := q.copy("cuMemcpyDtoHAsync", api.MemcpyDtoHAsync, uintptr(unsafe.Pointer(&h.memory[0])), from+uintptr(issued), n, h); err != nil {
 				return err
 			}
 			issued += n
@@ -452,7 +465,7 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 		}
 		n := copy(h.memory, src[at:])
 		gate.RUnlock()
-		if err := q.copy("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), addr(&h.memory[0]), n, h); err != nil {
+		if err := q.copy("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), uintptr(unsafe.Pointer(&h.memory[0])), n, h); err != nil {
 			return err
 		}
 		at += n
@@ -526,27 +539,9 @@ func (q *queue) await(h *half) error {
 		return nil
 	}
 	c := q.context
+	query := func() result { return code(c.api.EventQuery.Call(h.event)) }
 	err := q.poll(func() (bool, error) {
-		if err := q.usable(); err != nil {
-			return true, err
-		}
-		if !gate.TryRLock() {
-			return false, nil
-		}
-		if q.closed.Load() {
-			gate.RUnlock()
-			return true, q.usable()
-		}
-		r := c.with(func() result { return code(c.api.EventQuery.Call(h.event)) })
-		gate.RUnlock()
-		switch r {
-		case success:
-			return true, nil
-		case notReady:
-			return false, nil
-		default:
-			return true, c.fail("cuEventQuery", r, q)
-		}
+		return q.ask("cuEventQuery", func() result { return c.with(query) })
 	})
 	h.used = err != nil
 	return err

@@ -1,15 +1,21 @@
 package cuda
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hal"
 )
 
 // gate is held shared while work is given to a device and exclusively while something
-// is given back. So nothing starts to run between the look that finds the
+// is given back or loaded. So nothing starts to run between the look that finds the
 // devices idle and the call that would wait for what runs. The exclusive side is only
-// ever tried for, and held only while nothing runs.
+// ever tried for, and held only while nothing runs there.
 var gate sync.RWMutex
 
 // release is a driver call that synchronizes and therefore waits until nothing runs.
@@ -40,6 +46,49 @@ func collect() {
 	if releases.waiting.Load() > 0 && gate.TryLock() {
 		_ = carryOut()
 		gate.Unlock()
+	}
+}
+
+// quiet returns when nothing runs on the device, with the gate held exclusively: the caller unlocks
+// it. What runs is waited for here and not in the driver, which would make others wait too.
+func (c *primary) quiet(ctx context.Context, op string) error {
+	c.loads.Add(1)
+	defer c.loads.Add(-1)
+	start := time.Now()
+	for pause := 20 * time.Microsecond; ; pause = min(pause*5/4, pauseMax) {
+		if err := c.usable(); err != nil {
+			return err
+		}
+		if !c.runs() && gate.TryLock() {
+			if !c.busy() {
+				return nil
+			}
+			gate.Unlock()
+		}
+		if err := ctx.Err(); err != nil {
+			return &hal.Error{Op: op, Backend: name, Device: c.uri, Err: fmt.Errorf("waited %v for what runs on the device to end (%s), because the driver does: %w",
+				time.Since(start).Round(time.Millisecond), cmp.Or(c.suspects(nil), "transfers"), err)}
+		}
+		time.Sleep(pause)
+	}
+}
+
+// runs is busy for those who do not hold the gate.
+func (c *primary) runs() bool {
+	gate.RLock()
+	defer gate.RUnlock()
+	return c.busy()
+}
+
+// giveWay lets a load go first that waits for an idle device, because launches that follow each
+// other closely may never leave it a moment. While something runs it returns at once: that may be
+// waiting for the very launch that asks.
+func (c *primary) giveWay() {
+	for range 20 {
+		if c.loads.Load() == 0 || c.runs() {
+			return
+		}
+		time.Sleep(pauseMax / 4)
 	}
 }
 

@@ -1,8 +1,8 @@
 /* A double of the CUDA driver library for tests on machines without a GPU: two devices whose
  * kernels are the C functions below, one thread per stream. It is stricter than a driver:
  *
- *  - every call that synchronizes by itself (cuMemFree, cuMemFreeHost, cuModuleUnload,
- *    cuDevicePrimaryCtxRelease) waits for all streams of the device, or for all streams if it is
+ *  - every call that synchronizes by itself (cuMemFree, cuMemFreeHost, cuModuleLoadDataEx, cuFuncLoad,
+ *    cuModuleUnload, cuDevicePrimaryCtxRelease) waits for all streams of the device, or for all streams if it is
  *    about host or managed memory, holding the one lock of all calls;
  *  - so does cuLaunchKernel when 1024 operations wait in the stream;
  *  - a call without a current context fails; after a fault every call gives the fault;
@@ -283,6 +283,7 @@ CALL(cuMemcpyHtoDAsync_v2, (void *to, void *from, size_t n, stream *s), {
 R cuMemcpyDtoHAsync_v2(void *to, void *from, size_t n, stream *s) { return cuMemcpyHtoDAsync_v2(to, from, n, s); }
 
 CALL(cuModuleLoadDataEx, (void **m, const unsigned char *image, unsigned n, int *keys, void **values), {
+	drain(current);
 	if (!memcmp(image, "\177ELF", 4)) {
 		if (image[18] != 190) { r = BAD_IMAGE; break; }
 	} else if (!strstr((const char *)image, ".entry") || strstr((const char *)image, "nonsense")) {
@@ -300,7 +301,7 @@ CALL(cuModuleGetFunction, (struct kernel **k, void *m, const char *name), {
 	for (unsigned i = 0; i < sizeof kernels / sizeof *kernels; i++)
 		if (!strcmp(kernels[i].name, name)) *k = &kernels[i], r = OK;
 })
-CALL(cuFuncLoad, (struct kernel *k), {})
+CALL(cuFuncLoad, (struct kernel *k), { drain(current); })
 CALL(cuFuncGetAttribute, (int *v, int a, struct kernel *k), { *v = 1024; })
 CALL(cuFuncGetParamInfo, (struct kernel *k, size_t i, size_t *o, size_t *n), {
 	if ((int)i >= k->n) { r = INVALID; break; }
