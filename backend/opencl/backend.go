@@ -22,11 +22,7 @@ func (backend) Name() string { return backendName }
 // Devices lists the devices that can compile and run kernels. The error says for each
 // platform why it contributes none if there is no device at all.
 func (backend) Devices(context.Context) ([]hal.Info, error) {
-	l, err := load()
-	if err != nil {
-		return nil, err
-	}
-	found, err := enumerate(l)
+	_, found, err := candidates()
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +35,7 @@ func (backend) Devices(context.Context) ([]hal.Info, error) {
 
 // Open makes a context for the device with that ordinal.
 func (backend) Open(_ context.Context, ordinal int) (hal.DriverDevice, error) {
-	l, err := load()
-	if err != nil {
-		return nil, err
-	}
-	found, err := enumerate(l)
+	l, found, err := candidates()
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +56,20 @@ type candidate struct {
 	limits   limits
 }
 
+// candidates loads the library and lists the devices.
+func candidates() (*library, []candidate, error) {
+	l, err := load()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := enumerate(l)
+	return l, found, err
+}
+
 // enumerate asks every platform. There being no device is an error.
 func enumerate(l *library) ([]candidate, error) {
 	platforms, code := handles(func(n uintptr, list *uintptr, count *uint32) int32 {
-		return call(l.GetPlatformIDs, n, uintptr(unsafe.Pointer(list)), uintptr(unsafe.Pointer(count)))
+		return l.GetPlatformIDs.Int(n, uintptr(unsafe.Pointer(list)), uintptr(unsafe.Pointer(count)))
 	})
 	if code != success && code != platformNotFoundKHR {
 		e := fail("clGetPlatformIDs", "", "", code)
@@ -79,7 +81,7 @@ func enumerate(l *library) ([]candidate, error) {
 	for _, p := range platforms {
 		platform := text(query(l.GetPlatformInfo, p, 0, platformName))
 		devices, code := handles(func(n uintptr, list *uintptr, count *uint32) int32 {
-			return call(l.GetDeviceIDs, p, deviceTypeAll, n, uintptr(unsafe.Pointer(list)), uintptr(unsafe.Pointer(count)))
+			return l.GetDeviceIDs.Int(p, deviceTypeAll, n, uintptr(unsafe.Pointer(list)), uintptr(unsafe.Pointer(count)))
 		})
 		if code != success {
 			skipped = append(skipped, fmt.Errorf("platform %s: clGetDeviceIDs: %s (%d)", platform, names[code], code))

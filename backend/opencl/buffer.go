@@ -1,13 +1,16 @@
 package opencl
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
+	"github.com/dialtone-gpu/dialtone/internal/pages"
 )
 
 // buffer is memory in one of three forms: a memory object, a memory object over host
@@ -17,7 +20,7 @@ type buffer struct {
 	size   int
 	object uintptr        // cl_mem, 0 for shared virtual memory
 	host   unsafe.Pointer // nil for device memory
-	mapped int            // bytes to unmap, 0 if host is not ours to unmap
+	pages  []byte         // what host is part of, nil if it is not ours to unmap
 	copied bool           // the device works on a copy of host: see the package comment
 	refs   atomic.Int32   // the owner's and one per command that may still use the memory
 	freed  atomic.Bool
@@ -37,7 +40,7 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 	switch kind {
 	case hal.DeviceMemory:
 		var code int32
-		b.object = create(d.CreateBuffer, d.context, memReadWrite, uintptr(size), 0, uintptr(unsafe.Pointer(&code)))
+		b.object = d.CreateBuffer.Call(d.context, memReadWrite, uintptr(size), 0, uintptr(unsafe.Pointer(&code)))
 		if code != success || b.object == 0 {
 			return nil, d.fail("clCreateBuffer", code)
 		}
@@ -61,12 +64,12 @@ func (b *buffer) allocShared() bool {
 	if d.limits.svm&svmAtomics != 0 {
 		flags |= memSVMAtomics
 	}
-	p := create(d.SVMAlloc, d.context, flags, uintptr(b.size), 0)
+	p := d.SVMAlloc.Call(d.context, flags, uintptr(b.size), 0)
 	if p == 0 {
 		return false
 	}
 	// Unlike memory objects, this memory does not keep its context.
-	call(d.RetainContext, d.context)
+	d.RetainContext.Int(d.context)
 	b.host = dl.Pointer(p)
 	return true
 }
@@ -76,19 +79,20 @@ func (b *buffer) allocShared() bool {
 func (b *buffer) allocHost() error {
 	d := b.device
 	page := os.Getpagesize()
-	b.mapped = (b.size + page - 1) / page * page
-	host, err := mapHost(b.mapped)
+	if b.size > math.MaxInt-page {
+		return &hal.Error{Op: "allocate host memory", Backend: backendName, Device: d.info.URI, Err: hal.ErrOutOfMemory}
+	}
+	memory, err := pages.Alloc((b.size + page - 1) / page * page)
 	if err != nil {
 		return &hal.Error{Op: "allocate host memory", Backend: backendName, Device: d.info.URI,
 			Err: fmt.Errorf("%w: %w", hal.ErrOutOfMemory, err)}
 	}
 	var code int32
-	b.object = create(d.CreateBuffer, d.context, memReadWrite|memUseHostPtr, uintptr(b.mapped), uintptr(host), uintptr(unsafe.Pointer(&code)))
+	b.object = d.CreateBuffer.Call(d.context, memReadWrite|memUseHostPtr, uintptr(len(memory)), uintptr(unsafe.Pointer(&memory[0])), uintptr(unsafe.Pointer(&code)))
 	if code != success || b.object == 0 {
-		unmapHost(host, b.mapped)
-		return d.fail("clCreateBuffer", code)
+		return errors.Join(d.fail("clCreateBuffer", code), pages.Free(memory))
 	}
-	b.host = host
+	b.pages, b.host = memory, unsafe.Pointer(&memory[0])
 	b.copied = !d.limits.sharesHost
 	return nil
 }
@@ -124,16 +128,16 @@ func (b *buffer) destroy() error {
 	d := b.device
 	if b.object == 0 {
 		d.SVMFree.Call(d.context, uintptr(b.host))
-		if code := call(d.ReleaseContext, d.context); code != success {
+		if code := d.ReleaseContext.Int(d.context); code != success {
 			return d.fail("clReleaseContext", code)
 		}
 		return nil
 	}
-	if code := call(d.ReleaseMemObject, b.object); code != success {
+	if code := d.ReleaseMemObject.Int(b.object); code != success {
 		return d.fail("clReleaseMemObject", code)
 	}
-	if b.mapped != 0 {
-		return unmapHost(b.host, b.mapped)
+	if b.pages != nil {
+		return pages.Free(b.pages)
 	}
 	return nil
 }

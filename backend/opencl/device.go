@@ -24,7 +24,7 @@ func newDevice(l *library, c candidate) (*device, error) {
 	var code int32
 	// "Contexts": clCreateContext(properties, devices, callback). Without properties the
 	// platform is the device's.
-	d.context = create(l.CreateContext, 0, 1, uintptr(unsafe.Pointer(&c.handle)), 0, 0, uintptr(unsafe.Pointer(&code)))
+	d.context = l.CreateContext.Call(0, 1, uintptr(unsafe.Pointer(&c.handle)), 0, 0, uintptr(unsafe.Pointer(&code)))
 	if code != success || d.context == 0 {
 		return nil, d.fail("clCreateContext", code)
 	}
@@ -66,7 +66,7 @@ func (d *device) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	if code := call(d.ReleaseContext, d.context); code != success {
+	if code := d.ReleaseContext.Int(d.context); code != success {
 		return d.fail("clReleaseContext", code)
 	}
 	return nil

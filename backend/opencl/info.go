@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 // limits are facts that only this backend needs.
@@ -156,8 +157,7 @@ func text(b []byte, code int32) string {
 	if code != success {
 		return ""
 	}
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return strings.TrimSpace(string(b))
+	return strings.TrimSpace(dl.Text(b))
 }
 
 // number reads a cl_uint, cl_bool, size_t or cl_ulong answer, 0 if there is none.

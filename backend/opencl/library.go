@@ -105,33 +105,19 @@ func remedy() string {
 		"or name a library in " + environment
 }
 
-// call calls a function that returns a cl_int. Pointers to Go memory must be converted in
-// the argument list itself: the compiler then keeps what they point to on the heap and alive.
-//
-//go:uintptrescapes
-func call(f dl.Func, args ...uintptr) int32 { return int32(f.Call(args...)) }
-
 // frame is the argument list of a hot call, part of an object on the heap: a list made for
 // the call would be an allocation. What the arguments point to is on the heap too and
 // outlives the call by being part of the same operation.
 type frame [9]uintptr
-
-// call calls a function that returns a cl_int with the first n arguments.
-func (a *frame) call(f dl.Func, n int) int32 { return int32(f.Call(a[:n]...)) }
-
-// create calls a function that returns a handle.
-//
-//go:uintptrescapes
-func create(f dl.Func, args ...uintptr) uintptr { return f.Call(args...) }
 
 // query reads the variable-sized answer of a clGet...Info function. The object is one
 // handle, or two where the answer is about an object on a device (second is 0 if not).
 func query(f dl.Func, object, second uintptr, parameter uint32) ([]byte, int32) {
 	ask := func(size uintptr, value *byte, need *uintptr) int32 {
 		if second != 0 {
-			return call(f, object, second, uintptr(parameter), size, uintptr(unsafe.Pointer(value)), uintptr(unsafe.Pointer(need)))
+			return f.Int(object, second, uintptr(parameter), size, uintptr(unsafe.Pointer(value)), uintptr(unsafe.Pointer(need)))
 		}
-		return call(f, object, uintptr(parameter), size, uintptr(unsafe.Pointer(value)), uintptr(unsafe.Pointer(need)))
+		return f.Int(object, uintptr(parameter), size, uintptr(unsafe.Pointer(value)), uintptr(unsafe.Pointer(need)))
 	}
 	var need uintptr
 	if code := ask(0, nil, &need); code != success {

@@ -65,14 +65,14 @@ func (d *device) build(src hal.Source) (*module, error) {
 	var code int32
 	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(buildOptions)
 	list := &source[0] // the list of strings, on the heap for the call and so keeping source
-	program := create(d.CreateProgramWithSource, d.context, 1, uintptr(unsafe.Pointer(&list)),
+	program := d.CreateProgramWithSource.Call(d.context, 1, uintptr(unsafe.Pointer(&list)),
 		uintptr(unsafe.Pointer(&length)), uintptr(unsafe.Pointer(&code)))
 	if code != success || program == 0 {
 		return nil, d.fail("clCreateProgramWithSource", code)
 	}
-	code = call(d.BuildProgram, program, 1, uintptr(unsafe.Pointer(&d.handle)), uintptr(unsafe.Pointer(&options[0])), 0, 0)
+	code = d.BuildProgram.Int(program, 1, uintptr(unsafe.Pointer(&d.handle)), uintptr(unsafe.Pointer(&options[0])), 0, 0)
 	if code != success {
-		defer call(d.ReleaseProgram, program)
+		defer d.ReleaseProgram.Int(program)
 		if code == buildProgramFailure || code == compileProgramFailure {
 			log := text(query(d.GetProgramBuildInfo, program, d.handle, programBuildLog))
 			return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: diagnostics(log, src.Text)}
@@ -134,7 +134,7 @@ func (m *module) Close() error {
 	for _, k := range m.kernels {
 		k.close()
 	}
-	if code := call(m.device.ReleaseProgram, m.program); code != success {
+	if code := m.device.ReleaseProgram.Int(m.program); code != success {
 		return m.device.fail("clReleaseProgram", code)
 	}
 	return nil
@@ -172,7 +172,7 @@ func (k *kernel) fail(op string, code int32) *hal.Error {
 func (k *kernel) create() (*instance, error) {
 	var code int32
 	name := dl.CString(k.exported)
-	h := create(k.module.device.CreateKernel, k.module.program, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&code)))
+	h := k.module.device.CreateKernel.Call(k.module.program, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&code)))
 	if code != success || h == 0 {
 		return nil, k.fail("clCreateKernel", code)
 	}
@@ -200,7 +200,7 @@ func (k *kernel) give(i *instance) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		call(k.module.device.ReleaseKernel, i.handle)
+		k.module.device.ReleaseKernel.Int(i.handle)
 		return
 	}
 	k.idle = append(k.idle, i)
@@ -211,7 +211,7 @@ func (k *kernel) close() {
 	defer k.mu.Unlock()
 	k.closed = true
 	for _, i := range k.idle {
-		call(k.module.device.ReleaseKernel, i.handle)
+		k.module.device.ReleaseKernel.Int(i.handle)
 	}
 	k.idle = nil
 }
@@ -227,7 +227,7 @@ func (i *instance) bind(index int, arg hal.DriverArg) error {
 		i.frame = frame{i.handle, uintptr(index), uintptr(len(arg.Value)), uintptr(unsafe.Pointer(&arg.Value[0]))}
 	case b.object == 0:
 		i.frame = frame{i.handle, uintptr(index), uintptr(b.host)}
-		if code := i.frame.call(d.SetKernelArgSVMPointer, 3); code != success {
+		if code := d.SetKernelArgSVMPointer.Int(i.frame[:3]...); code != success {
 			return i.kernel.argument("clSetKernelArgSVMPointer", index, unsafe.Sizeof(b.host), code)
 		}
 		return nil
@@ -235,7 +235,7 @@ func (i *instance) bind(index int, arg hal.DriverArg) error {
 		i.object = b.object
 		i.frame = frame{i.handle, uintptr(index), unsafe.Sizeof(i.object), uintptr(unsafe.Pointer(&i.object))}
 	}
-	code := i.frame.call(d.SetKernelArg, 4)
+	code := d.SetKernelArg.Int(i.frame[:4]...)
 	runtime.KeepAlive(arg.Value)
 	if code != success {
 		return i.kernel.argument("clSetKernelArg", index, i.frame[2], code)

@@ -86,7 +86,7 @@ func (d *device) NewQueue() (hal.DriverQueue, error) {
 		return nil, err
 	}
 	var code int32
-	h := create(d.CreateCommandQueue, d.context, d.candidate.handle, 0, uintptr(unsafe.Pointer(&code)))
+	h := d.CreateCommandQueue.Call(d.context, d.candidate.handle, 0, uintptr(unsafe.Pointer(&code)))
 	if code != success || h == 0 {
 		return nil, d.fail("clCreateCommandQueue", code)
 	}
@@ -241,11 +241,11 @@ func (q *queue) recycle(o *operation) {
 	}
 	if o.last != 0 && o.last != o.ran {
 		q.frame[0] = o.last
-		q.frame.call(q.device.ReleaseEvent, 1)
+		q.device.ReleaseEvent.Int(q.frame[:1]...)
 	}
 	if o.ran != 0 {
 		q.frame[0] = o.ran
-		q.frame.call(q.device.ReleaseEvent, 1)
+		q.device.ReleaseEvent.Int(q.frame[:1]...)
 	}
 	*o = operation{buffers: o.buffers[:0], done: o.done}
 	q.free.push(o)
@@ -294,7 +294,7 @@ func (q *queue) reap() {
 // eventStatus is a command's execution status, or the error of asking for it.
 func (q *queue) eventStatus(event uintptr) int32 {
 	q.frame = frame{event, eventCommandExecutionStatus, unsafe.Sizeof(q.status), uintptr(unsafe.Pointer(&q.status)), 0}
-	if code := q.frame.call(q.device.GetEventInfo, 5); code != success {
+	if code := q.device.GetEventInfo.Int(q.frame[:5]...); code != success {
 		return code
 	}
 	return q.status
@@ -356,7 +356,7 @@ func (q *queue) serve() {
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
 	d.begin()
-	call(d.Finish, q.handle)
+	d.Finish.Int(q.handle)
 	d.end()
 	q.mu.Lock()
 	q.reap()
@@ -364,7 +364,7 @@ func (q *queue) serve() {
 		q.recycle(o)
 	}
 	q.mu.Unlock()
-	call(d.ReleaseCommandQueue, q.handle)
+	d.ReleaseCommandQueue.Int(q.handle)
 }
 
 // launch gives a kernel to the driver.
@@ -375,24 +375,24 @@ func (q *queue) launch(o *operation) {
 	for _, b := range o.buffers {
 		if b.copied && code == success {
 			op = "clEnqueueWriteBuffer"
-			code = call(d.EnqueueWriteBuffer, q.handle, b.object, nonBlocking, 0, uintptr(b.mapped), uintptr(b.host), 0, 0, 0)
+			code = d.EnqueueWriteBuffer.Int(q.handle, b.object, nonBlocking, 0, uintptr(len(b.pages)), uintptr(b.host), 0, 0, 0)
 		}
 	}
 	if code == success {
 		op = "clEnqueueNDRangeKernel"
 		q.work = frame{q.handle, o.instance.handle, uintptr(len(o.global)), 0,
 			uintptr(unsafe.Pointer(&o.global)), uintptr(unsafe.Pointer(&o.local)), 0, 0, uintptr(unsafe.Pointer(&o.ran))}
-		code = q.work.call(d.EnqueueNDRangeKernel, 9)
+		code = d.EnqueueNDRangeKernel.Int(q.work[:9]...)
 	}
 	o.last = o.ran
 	for _, b := range o.buffers {
 		if b.copied && code == success {
 			op = "clEnqueueReadBuffer"
 			var back uintptr
-			code = call(d.EnqueueReadBuffer, q.handle, b.object, nonBlocking, 0, uintptr(b.mapped), uintptr(b.host), 0, 0, uintptr(unsafe.Pointer(&back)))
+			code = d.EnqueueReadBuffer.Int(q.handle, b.object, nonBlocking, 0, uintptr(len(b.pages)), uintptr(b.host), 0, 0, uintptr(unsafe.Pointer(&back)))
 			if code == success {
 				if o.last != o.ran {
-					call(d.ReleaseEvent, o.last)
+					d.ReleaseEvent.Int(o.last)
 				}
 				o.last = back
 			}
@@ -401,7 +401,7 @@ func (q *queue) launch(o *operation) {
 	if code == success {
 		op = "clFlush"
 		q.work[0] = q.handle
-		code = q.work.call(d.Flush, 1)
+		code = d.Flush.Int(q.work[:1]...)
 	}
 	d.end()
 	o.kernel.give(o.instance)
@@ -428,7 +428,7 @@ func (q *queue) move(o *operation) error {
 	defer d.end()
 	if b.host != nil {
 		// Host memory: a copy by the host, in its turn.
-		if code := call(d.Finish, q.handle); code != success {
+		if code := d.Finish.Int(q.handle); code != success {
 			return d.fail("clFinish", code)
 		}
 		shared := unsafe.Slice((*byte)(b.host), b.size)[o.offset:]
@@ -443,7 +443,7 @@ func (q *queue) move(o *operation) error {
 	if o.what == write {
 		f, name = d.EnqueueWriteBuffer, "clEnqueueWriteBuffer"
 	}
-	if code := call(f, q.handle, b.object, blocking, uintptr(o.offset), uintptr(len(o.data)), uintptr(unsafe.Pointer(&o.data[0])), 0, 0, 0); code != success {
+	if code := f.Int(q.handle, b.object, blocking, uintptr(o.offset), uintptr(len(o.data)), uintptr(unsafe.Pointer(&o.data[0])), 0, 0, 0); code != success {
 		return d.fail(name, code)
 	}
 	return nil
