@@ -270,8 +270,8 @@ func (c *child) doing() string {
 
 // killed is the message about a child that a signal ended.
 func (c *child) killed(s syscall.Signal) error {
-	if isTerminal(os.Stderr) {
-		io.WriteString(os.Stderr, blank(78)) // of the child's progress
+	if !c.inKernel() && isTerminal(os.Stderr) {
+		io.WriteString(os.Stderr, blank(78)) // what the child may have shown there
 	}
 	name := signalNames[s]
 	if name == "" {
@@ -284,6 +284,9 @@ func (c *child) killed(s syscall.Signal) error {
 	return status{exitSignal + int(s), err}
 }
 
+// inKernel reports that a kernel was running last.
+func (c *child) inKernel() bool { return strings.HasPrefix(c.stage, kernelStage(c.device, "")) }
+
 var signalNames = map[syscall.Signal]string{
 	syscall.SIGSEGV: "SIGSEGV", syscall.SIGBUS: "SIGBUS", syscall.SIGILL: "SIGILL", syscall.SIGTRAP: "SIGTRAP", syscall.SIGFPE: "SIGFPE",
 	syscall.SIGABRT: "SIGABRT", syscall.SIGKILL: "SIGKILL", syscall.SIGHUP: "SIGHUP", syscall.SIGQUIT: "SIGQUIT",
@@ -292,7 +295,7 @@ var signalNames = map[syscall.Signal]string{
 // why is the usual cause.
 func (c *child) why(s syscall.Signal) string {
 	who := "the driver"
-	if strings.HasPrefix(c.stage, kernelStage(c.device, "")) {
+	if c.inKernel() {
 		who = "the kernel"
 	}
 	switch s {

@@ -75,8 +75,8 @@ func (p *process) on(ctx context.Context, uri string, do func(ctx context.Contex
 	defer stop()
 	if p.parent != nil {
 		uri = p.parent.device
-	} else if backend, _, err := hal.ParseURI(uri); err == nil && isolated(backend) {
-		return p.supervise(ctx, uri)
+	} else if backend, n, err := hal.ParseURI(uri); err == nil && isolated(backend) {
+		return p.supervise(ctx, fmt.Sprintf("%s:%d", backend, n))
 	}
 	if uri == "" {
 		p.stage("looking for devices")
@@ -122,14 +122,19 @@ func (i interruption) Error() string {
 
 func (i interruption) code() int { return exitSignal + int(i.signal) }
 
-// untilSignal gives a context that the first SIGINT or SIGTERM ends, with an interruption as its cause. The second ends the process.
+// untilSignal gives a context that the first SIGINT or SIGTERM ends, with an interruption as its cause. The second ends the process. What
+// this process was started to ignore, as nohup(1) and background jobs are, stays ignored.
 func (p *process) untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	if p.parent != nil {
 		p.parent.subscribe(signals)
 	} else {
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+			if !signal.Ignored(s) {
+				signal.Notify(signals, s)
+			}
+		}
 	}
 	go func() {
 		for ctx.Err() == nil {

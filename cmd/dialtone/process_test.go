@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -146,6 +147,9 @@ func TestSignals(t *testing.T) {
 		} {
 			t.Run(c.kernel+" "+c.says, func(t *testing.T) {
 				t.Parallel()
+				if signal.Ignored(c.signal) {
+					t.Skipf("the test was started with %v ignored", c.signal)
+				}
 				s := launch(t, dev, c.kernel)
 				s.signal(c.signal)
 				code, rest := s.end(10 * time.Second)
@@ -167,6 +171,9 @@ func TestSignals(t *testing.T) {
 // TestSecondSignal: it does not wait for anything.
 func TestSecondSignal(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if signal.Ignored(syscall.SIGINT) {
+			t.Skip("the test was started with SIGINT ignored")
+		}
 		s := launch(t, dev, "endless")
 		s.signal(syscall.SIGINT)
 		time.Sleep(20 * time.Millisecond) // two signals at once are one

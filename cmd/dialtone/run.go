@@ -196,6 +196,9 @@ func verdict(ctx context.Context, uri, kernel string, res hostcall.Result, err e
 	case still && code == exitFailure:
 		// It called hc_exit, which ends everything: the rest of it ends with this process.
 		return exited(res)
+	case code != exitFailure:
+		// hc_abort or hc_assert. That something else still runs matters to nobody: the process ends.
+		err = fmt.Errorf("%s: %w", kernelStage(uri, kernel), said(err))
 	case errors.Is(err, hal.ErrInvalid):
 		code = exitUsage
 	default:
@@ -204,6 +207,17 @@ func verdict(ctx context.Context, uri, kernel string, res hostcall.Result, err e
 		}
 	}
 	return status{code, err}
+}
+
+// said is the kernel's own last word in an error.
+func said(err error) error {
+	if a, ok := errors.AsType[service.Assert](err); ok {
+		return a
+	}
+	if a, ok := errors.AsType[service.Abort](err); ok {
+		return a
+	}
+	return err
 }
 
 // kernelStage is how messages begin that concern a running kernel.
