@@ -545,8 +545,17 @@ func (s *Server) serve() {
 	defer s.workers.Done()
 	for j := range s.work {
 		s.run(j)
-		slot := j.request.Slot
-		if s.open[slot].CompareAndSwap(j.request.Seq, 0) {
+	}
+}
+
+// run calls a handler and answers; one that panics fails its call and nothing else.
+func (s *Server) run(j *job) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.failed(j, recover())
+		}
+		if s.open[j.request.Slot].CompareAndSwap(j.request.Seq, 0) {
 			if s.stopping.Load() {
 				j.call.FailAll(call.Stop)
 			}
@@ -555,20 +564,22 @@ func (s *Server) serve() {
 		}
 		s.recycle(j)
 		s.idle.Add(1)
-	}
-}
-
-// run calls a handler; one that panics fails its call and nothing else.
-func (s *Server) run(j *job) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			j.call.FailAll(errno.EFAULT)
-			if s.opts.Panicked != nil {
-				s.opts.Panicked(j.request.Op(), cause, debug.Stack())
-			}
-		}
 	}()
 	j.entry.handler(&j.call)
+	returned = true
+}
+
+// failed is for a handler that did not return.
+func (s *Server) failed(j *job, cause any) {
+	if cause == nil { // runtime.Goexit ends this worker: another takes its place
+		cause = "it ended its goroutine"
+		s.workers.Add(1)
+		go s.serve()
+	}
+	j.call.FailAll(errno.EFAULT)
+	if s.opts.Panicked != nil {
+		s.opts.Panicked(j.request.Op(), cause, debug.Stack())
+	}
 }
 
 // answer replies with one errno for all lanes.
