@@ -45,11 +45,11 @@ HC_INLINE hc_port hc_open_port(HC, hc_u32 key) {
     if (hc_is_leader(p.mask)) {
         hc_u32 turns = 0u;
         slot = hc_subgroup_index();
-        if (slot >= HC_P(slots)) slot %= HC_P(slots);
+        if (slot >= HC_P(homes)) slot %= HC_P(homes);
+        slot *= HC_P(spread);
         while (!hc_lock(hc_local_ + (hc_size)slot * HC_LOCK_STRIDE, &ticket)) {
             slot = slot + 1u == HC_P(slots) ? 0u : slot + 1u;
-            /* Holders wait for the host alone, so this ends; lanes of this very subgroup
-               hold other slots, never this claim. */
+            /* Holders wait for the host alone, and there are more slots than callers. */
             if (++turns >= HC_P(slots)) hc_pause(turns - HC_P(slots));
         }
     }

@@ -161,6 +161,8 @@
 
 typedef struct {
     hc_u32 slots; /* slots of the mailbox */
+    hc_u32 homes; /* subgroups with slots of their own */
+    hc_u32 spread; /* slots of each */
     hc_u32 bulk; /* bulk bytes per slot each way */
     hc_u32 flags; /* HC_FLAG_* */
     hc_u32 request_header; /* byte offsets into the mailbox */

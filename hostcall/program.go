@@ -79,11 +79,12 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if most := kernel.MaxGroup(); items > most {
 		return Result{}, fmt.Errorf("%s: kernel %s: groups of %d work-items, at most %d: %w", info.URI, decl.Name, items, most, hal.ErrInvalid)
 	}
-	s, err := p.runtime.session(shapeFor(info, subgroups, items))
+	place := place(info, subgroups, items)
+	s, err := p.runtime.session(place.shape)
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := newRun(p, s, l)
+	r, err := newRun(p, s, place, l)
 	if err != nil {
 		return Result{}, errors.Join(err, p.runtime.release(s))
 	}
@@ -115,7 +116,7 @@ type run struct {
 	params  wire.Params
 }
 
-func newRun(p *Program, s *session, l Launch) (*run, error) {
+func newRun(p *Program, s *session, place placing, l Launch) (*run, error) {
 	env, err := service.NewEnv(l.Policy)
 	if err != nil {
 		return nil, err
@@ -130,16 +131,21 @@ func newRun(p *Program, s *session, l Launch) (*run, error) {
 	}
 	r.params = wire.Params{
 		Layout:  s.slots.Layout,
+		Homes:   uint32(place.homes),
+		Spread:  uint32(place.spread),
 		Strings: uint32(s.locks()),
 		Argc:    uint32(env.Argc),
 		Envc:    uint32(env.Envc),
 	}
 	// Few callers want a short way, many want few bytes on the bus.
-	if t := p.runtime.opts.Tagged; t != nil && *t || t == nil && s.slots.Slots <= 256 {
+	if t := p.runtime.opts.Tagged; t != nil && *t || t == nil && place.homes <= fewCallers {
 		r.params.Flags |= wire.FlagTagged
 	}
 	return r, nil
 }
+
+// fewCallers is up to how many subgroups a short way matters more than few bytes on the bus.
+const fewCallers = 256
 
 // do launches, serves, and cleans up.
 func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {

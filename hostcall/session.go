@@ -21,31 +21,56 @@ type session struct {
 	strings string
 }
 
-// bulkBudget bounds the bulk memory of a mailbox, both ways together.
-const bulkBudget = 288 << 20
+// Bounds of the bulk memory of a mailbox, both ways together: what one may have without a thought, and
+// what one may have at all.
+const (
+	bulkAmple = 32 << 20
+	bulkMost  = 288 << 20
+)
 
-// shapeFor sizes a mailbox for a launch of that many subgroups in groups of items. There are as many
-// slots as subgroups can be resident, so that none waits for a slot that a subgroup holds which
-// cannot run.
-func shapeFor(info hal.Info, subgroups, items int) wire.Shape {
-	resident := info.Resident
-	if info.HostCPU && info.Dialect == hal.OpenCL {
-		// Such drivers run the items of a group in turn on one thread. In a kernel with barriers they
-		// suspend an item also where they please, for instance at the end of each round of a loop,
-		// with a slot in its hands.
-		resident *= items
-	}
-	slots := max(1, min(subgroups, resident))
-	least := 4 << 10
-	if info.Subgroup == 1 {
-		least = 1 << 10 // for one lane alone
-	}
-	bulk := 64 << 10
-	for bulk > least && bulk*2*slots > bulkBudget {
-		bulk /= 2
-	}
-	return wire.Shape{Slots: slots, Lanes: info.Subgroup, Bulk: bulk}
+// placing is how subgroups share the slots of a mailbox.
+type placing struct {
+	shape  wire.Shape
+	homes  int // subgroups that have slots of their own
+	spread int // slots of each
 }
+
+// place sizes a mailbox for a launch of that many subgroups in groups of items. Nobody may have to wait for
+// a slot whose holder cannot go on, be it that it does not run or that its answer never comes: there is a
+// slot for each subgroup that can be resident, and as the lanes of one can part and call by themselves, for
+// each lane as far as that is cheap, and some to spare where it is not.
+func place(info hal.Info, subgroups, items int) placing {
+	resident := info.Resident
+	if info.HostCPU {
+		// A thread has the items of one group in turn, any of which may be left waiting with a slot in
+		// its hands while the next one runs: by a barrier, or, on the cpu device, by the wait itself.
+		resident = info.Units * items
+	}
+	p := placing{homes: max(1, min(subgroups, resident)), spread: 1}
+	spare := 0
+	if info.Subgroup > 1 {
+		p.spread = max(1, min(cheapSlots/p.homes, info.Subgroup, items))
+		if p.spread < min(info.Subgroup, items) {
+			spare = spareSlots
+		}
+	}
+	p.shape = wire.Shape{Slots: p.homes*p.spread + spare, Lanes: info.Subgroup, Bulk: 64 << 10}
+	least, enough := 4<<10, 16<<10
+	if info.Subgroup == 1 {
+		least, enough = 1<<10, 4<<10 // for one lane alone
+	}
+	for p.bulk() > bulkAmple && p.shape.Bulk > enough || p.bulk() > bulkMost && p.shape.Bulk > least {
+		p.shape.Bulk /= 2
+	}
+	return p
+}
+
+func (p placing) bulk() int { return 2 * p.shape.Bulk * p.shape.Slots }
+
+const (
+	cheapSlots = 512 // looking at so many costs less than answering a call
+	spareSlots = 64
+)
 
 // session takes an idle one of that shape or makes one.
 func (r *Runtime) session(shape wire.Shape) (*session, error) {

@@ -51,7 +51,8 @@ type Decision struct {
 // Plan is the outcome for one device.
 type Plan struct {
 	Device    string     `json:"device"`
-	Transport string     `json:"transport"` // "mailbox", or "none"
+	Transport string     `json:"transport"`          // "mailbox", or "none"
+	Obstacle  string     `json:"obstacle,omitempty"` // why there is no transport
 	Decisions []Decision `json:"decisions"`
 	// Defines are the macros that make the kernel library follow the plan.
 	Defines []string `json:"defines"`
@@ -72,8 +73,8 @@ func (p Plan) NeedsHost() error {
 	if p.Transport != "none" {
 		return nil
 	}
-	return fmt.Errorf("%s: kernels cannot call the host here: the capability %s is missing (the host and a running kernel do not see each other's writes)",
-		p.Device, capabilities.CommMailbox)
+	return fmt.Errorf("%s: kernels cannot call the host here: the capability %s is missing: %s",
+		p.Device, capabilities.CommMailbox, p.Obstacle)
 }
 
 // Make plans for a device.
@@ -82,13 +83,17 @@ func Make(device string, set capabilities.Set) Plan {
 	hosted := Host
 	if !set.Has(capabilities.CommMailbox) {
 		p.Transport, hosted = "none", Unavailable
+		p.Obstacle = "the host and a running kernel do not see each other's writes"
+		if f := set[capabilities.CommMailbox]; len(f.Facts) > 0 {
+			p.Obstacle = f.Facts[0].Source + ": " + f.Facts[0].Value
+		}
 	}
 	for _, s := range Services {
 		d := Decision{Service: s, Route: hosted, Evidence: []capabilities.ID{capabilities.CommMailbox}}
 		if hosted == Host {
 			d.Rule = "the mailbox works: a running kernel asks and the host answers"
 		} else {
-			d.Rule = "the host and a running kernel do not see each other's writes"
+			d.Rule = "there is no way to the host: " + p.Obstacle
 			d.Better = "proven " + string(capabilities.CommMailbox)
 		}
 		switch s {

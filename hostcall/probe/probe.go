@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -125,7 +126,17 @@ func (p *prober) note(id capabilities.ID, state capabilities.State, value float6
 }
 
 func (p *prober) all(ctx context.Context, unit *device.Unit, full string) (err error) {
+	start := time.Now()
 	p.module, err = p.device.Compile(ctx, hal.Source{Name: unit.Name, Text: full})
+	var refused *hal.CompileError
+	if errors.As(err, &refused) {
+		// Not the kernel author's fault, and nothing that a run could get around.
+		first, _, _ := strings.Cut(refused.Log, "\n")
+		for _, id := range []capabilities.ID{capabilities.ExecBasic, capabilities.CommMailbox} {
+			p.note(id, capabilities.Broken, 0, time.Since(start), "compiler", "it refuses the kernel library: %s", first)
+		}
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -12,15 +12,18 @@ type Param struct {
 // Params is that structure on the host's side.
 type Params struct {
 	Layout
-	Flags       uint32
-	ClockOffset int64  // added to the device's clock to give the host's monotonic time, ns
-	Strings     uint32 // byte offset of the argument and environment block in the local buffer
-	Argc, Envc  uint32
+	Homes, Spread uint32 // subgroup i looks for a slot from (i mod Homes) * Spread on
+	Flags         uint32
+	ClockOffset   int64  // added to the device's clock to give the host's monotonic time, ns
+	Strings       uint32 // byte offset of the argument and environment block in the local buffer
+	Argc, Envc    uint32
 }
 
 // ParamTable lists the words in order; the C structure is generated from it.
 var ParamTable = []Param{
 	{"slots", "slots of the mailbox", func(p *Params) uint32 { return uint32(p.Slots) }},
+	{"homes", "subgroups with slots of their own", func(p *Params) uint32 { return p.Homes }},
+	{"spread", "slots of each", func(p *Params) uint32 { return p.Spread }},
 	{"bulk", "bulk bytes per slot each way", func(p *Params) uint32 { return uint32(p.Bulk) }},
 	{"flags", "HC_FLAG_*", func(p *Params) uint32 { return p.Flags }},
 	{"request_header", "byte offsets into the mailbox", func(p *Params) uint32 { return uint32(p.RequestHeader) }},
