@@ -4,7 +4,9 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -53,8 +55,13 @@ func TestEnds(t *testing.T) {
 		{"a bug of ours", "exit 2", kernelStage(device, "k"), "panic: BUG\n", 1, "BUG: opencl:0: kernel k: the process for it crashed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			child := &child{device: device, stage: c.stage, crash: c.crash}
-			err := child.end(exec.Command("sh", "-c", "ulimit -c 0; "+c.script).Run())
+			stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stderr.Close()
+			child := &child{device: device, stage: c.stage, crash: c.crash, stderr: stderr}
+			err = child.end(exec.Command("sh", "-c", "ulimit -c 0; "+c.script).Run())
 			code, says := exitFailure, err.Error()
 			if s, ok := errors.AsType[status](err); ok {
 				if code = s.code; s.err == nil {

@@ -120,7 +120,7 @@ func (p *process) supervise(ctx context.Context, device string) error {
 	if err != nil {
 		return err
 	}
-	c := &child{device: device, command: exec.Command(executable)}
+	c := &child{device: device, stderr: p.stderr, command: exec.Command(executable)}
 	c.command.Args = os.Args
 	c.command.Env = append(os.Environ(), isolatedVariable+"="+device)
 	c.command.Stdin, c.command.Stdout = os.Stdin, os.Stdout
@@ -145,6 +145,7 @@ func (p *process) supervise(ctx context.Context, device string) error {
 type child struct {
 	device  string
 	command *exec.Cmd
+	stderr  *os.File // what it prints goes there, and so does its crash
 	control *os.File // its signals
 
 	ended   chan error // of Wait
@@ -176,7 +177,7 @@ func (c *child) start() (err error) {
 		return err
 	}
 	c.command.Stderr = theirs[0]
-	c.command.ExtraFiles = []*os.File{childStderr - 3: os.Stderr, childSignals - 3: theirs[1], childStages - 3: theirs[2]}
+	c.command.ExtraFiles = []*os.File{childStderr - 3: c.stderr, childSignals - 3: theirs[1], childStages - 3: theirs[2]}
 	if err = c.command.Start(); err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func (c *child) start() (err error) {
 	c.ended, c.stages, c.printed = make(chan error, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(c.printed)
-		c.crash = pass(os.Stderr, ours[0])
+		c.crash = pass(c.stderr, ours[0])
 	}()
 	go func() {
 		defer close(c.stages)
@@ -249,7 +250,7 @@ func (c *child) end(err error) error {
 			}
 		}
 	}
-	io.WriteString(os.Stderr, c.crash)
+	io.WriteString(c.stderr, c.crash)
 	switch {
 	case state.Signaled():
 		return c.killed(state.Signal())
@@ -270,8 +271,8 @@ func (c *child) doing() string {
 
 // killed is the message about a child that a signal ended.
 func (c *child) killed(s syscall.Signal) error {
-	if !c.inKernel() && isTerminal(os.Stderr) {
-		io.WriteString(os.Stderr, blank(78)) // what the child may have shown there
+	if !c.inKernel() && isTerminal(c.stderr) {
+		io.WriteString(c.stderr, blank(78)) // what the child may have shown there
 	}
 	name := signalNames[s]
 	if name == "" {
