@@ -117,6 +117,9 @@ func (s Shape) Layout() (Layout, error) {
 		return Layout{}, fmt.Errorf("mailbox of %d slots, %d lanes, %d bulk bytes: slots from 1, lanes 1 to %d, bulk a multiple of 64",
 			s.Slots, s.Lanes, s.Bulk, MaxLanes)
 	}
+	if s.Slots > 1<<32/HeaderBytes || s.Bulk > 1<<32/s.Slots {
+		return Layout{}, fmt.Errorf("mailbox of %d slots with %d bulk bytes each: at most 4 GiB", s.Slots, s.Bulk)
+	}
 	l := Layout{Shape: s}
 	at := ControlSize
 	place := func(bytes int) int {
