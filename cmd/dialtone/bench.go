@@ -18,8 +18,8 @@ func (p *process) newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure hostcalls against the floor of the same device",
-		Long: `Measures how long hostcalls take and how many a device makes, against a bare flag that goes back and forth through the same memory
-in the same process, and prints the ratios. Targets apply to the device they name.`,
+		Long: `Measures how long hostcalls take and how many a device makes, against a bare flag that goes
+back and forth through the same memory in the same process, and prints the ratios.`,
 		Example: `  dialtone bench
   dialtone bench --device cuda:0 --json > result.json`,
 		Args: between(0, 0, ""),

@@ -46,8 +46,9 @@ func (p *process) newDevices() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "List every device, best first",
-		Long: `Lists the devices of every backend, best first: the first one that is not simulated is what the other commands take
-where none is named. Backends that cannot work on this machine are listed beneath with the reason.`,
+		Long: `Lists the devices of every backend, best first: the first one that is not simulated is what
+the other commands take where none is named. Backends that cannot work on this machine are
+listed beneath with the reason.`,
 		Example: `  dialtone devices
   dialtone devices -v
   dialtone devices --json | jq -r '.devices[].uri'`,

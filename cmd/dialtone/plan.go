@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/samber/lo"
 	"github.com/spf13/cobra"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
@@ -30,8 +31,9 @@ func (p *process) newPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [DEVICE]",
 		Short: "Tell how each service reaches a kernel on a device, and why",
-		Long: `Looks at what a device can do, by doing it, and tells for each family of calls how it is served there, by which rule, on which
-evidence, and what would make a better way possible. What was found is kept for the next time.`,
+		Long: `Looks at what a device can do, by doing it, and tells for each family of calls how it is
+served there, by which rule, on which evidence, and what would make a better way possible.
+What was found is kept for the next time.`,
 		Example: `  dialtone plan
   dialtone plan opencl:0
   dialtone plan --json cuda:0 | jq '.services[] | {service, route}'`,
@@ -76,8 +78,8 @@ func (r *planJSON) table(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s: %s, %s%s\n", d.URI, d.Name, d.Kind, simulated)
 	fmt.Fprintf(w, "driver %s, kernels as %s for %s\n", d.Driver, d.Dialect, d.Arch)
-	fmt.Fprintf(w, "%d units, subgroups of %d, groups of up to %d, %d subgroups resident, %s memory (%s)\n",
-		d.Units, d.Subgroup, d.MaxGroup, d.Resident, size(d.Memory), strings.Join(d.MemoryKinds, ", "))
+	fmt.Fprintf(w, "%d units, subgroups of %d, groups of up to %d, %d subgroups resident\n", d.Units, d.Subgroup, d.MaxGroup, d.Resident)
+	fmt.Fprintf(w, "memory %s: %s\n", size(d.Memory), strings.Join(d.MemoryKinds, ", "))
 	fmt.Fprintf(w, "transport %s", r.Transport)
 	if len(r.Defines) > 0 {
 		fmt.Fprintf(w, ", kernel library with %s", strings.Join(r.Defines, ", "))
@@ -88,7 +90,7 @@ func (r *planJSON) table(w io.Writer) error {
 	fmt.Fprintln(t, "SERVICE\tROUTE\tRULE")
 	for _, s := range r.Services {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", s.Service, s.Route, s.Rule)
-		fmt.Fprintf(t, "\t\t  evidence: %s\n", join(s.Evidence))
+		fmt.Fprintf(t, "\t\t  evidence: %s\n", r.evidence(s.Evidence))
 		if s.Better != "" {
 			fmt.Fprintf(t, "\t\t  better with: %s\n", s.Better)
 		}
@@ -118,10 +120,10 @@ func (r *planJSON) table(w io.Writer) error {
 	return t.Flush()
 }
 
-func join[T ~string](list []T) string {
-	parts := make([]string, len(list))
-	for i, v := range list {
-		parts[i] = string(v)
-	}
-	return strings.Join(parts, ", ")
+// evidence lists capabilities with how sure they are.
+func (r *planJSON) evidence(ids []capabilities.ID) string {
+	return strings.Join(lo.Map(ids, func(id capabilities.ID, _ int) string {
+		found, _ := lo.Find(r.Capabilities, func(f capabilities.Finding) bool { return f.ID == id })
+		return fmt.Sprintf("%s (%s)", id, found.State)
+	}), ", ")
 }

@@ -12,9 +12,11 @@ func (p *process) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dialtone",
 		Short: "GPU kernels that call the operating system",
-		Long: `dialtone runs kernels that print, read files, tell the time and exit, on any vendor's GPU and on the host's own cores.
+		Long: `dialtone runs kernels that print, read files, tell the time and exit, on any vendor's GPU and
+on the host's own cores.
 
-A device is named BACKEND:NUMBER, as in cuda:0, opencl:1 or cpu:0. Where none is named, the best one is taken.`,
+A device is named BACKEND:NUMBER, as in cuda:0, opencl:1 or cpu:0. Where none is named, the
+best one is taken.`,
 		Example: `  dialtone devices
   dialtone plan cuda:0
   dialtone run --dir .:/ examples/hello/hello.kernel.c
@@ -40,7 +42,7 @@ A device is named BACKEND:NUMBER, as in cuda:0, opencl:1 or cpu:0. Where none is
 	return root
 }
 
-// exactly wants between least and most arguments; what names them.
+// between wants between least and most arguments; what names them.
 func between(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -32,14 +32,16 @@ func (p *process) newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] FILE.kernel.c [ARGS...]",
 		Short: "Run a kernel file as a program",
-		Long: `Compiles a kernel file for a device, launches one of its kernels, and serves what it asks for while it runs. Flags behind FILE
-belong to the kernel: hc_argv(0) is FILE, what follows are the others.
+		Long: `Compiles a kernel file for a device, launches one of its kernels, and serves what it asks for
+while it runs. Flags behind FILE belong to the kernel: hc_argv(0) is FILE, what follows are
+the others.
 
 The kernel has the standard streams, the clocks and random bytes; --dir and --env give it more.
 
-The exit code is the kernel's: the low eight bits of what it gave hc_exit, 0 if it simply ended. 1 is a kernel that does not compile or
-went wrong, 2 a command line that cannot be followed, 124 a --timeout that passed, 134 hc_abort or hc_assert, 128+N a signal N that
-ended it. The first Ctrl-C ends the run, the second does not wait for it.`,
+The exit code is the kernel's: the low eight bits of what it gave hc_exit, 0 if it simply
+ended. 1 is a kernel that does not compile or went wrong, 2 a command line that cannot be
+followed, 124 a --timeout that passed, 134 hc_abort or hc_assert, 128+N a signal N that ended
+it. The first Ctrl-C ends the run, the second does not wait for it.`,
 		Example: `  dialtone run --dir .:/ examples/hello/hello.kernel.c
   dialtone run --grid 64 --block 8x8 --device opencl:0 mandelbrot.kernel.c
   dialtone run --dir src:/src:ro --dir out:/out --env LANG=C count.kernel.c --fast /src`,
