@@ -60,13 +60,17 @@ type DriverArg struct {
 // DriverQueue runs operations in order. Launch, Read, Write and Copy only enqueue
 // where the driver can; none may wait for a kernel that is running on another queue.
 type DriverQueue interface {
+	// Launch keeps neither args nor what their values point to: both are used again.
 	Launch(k DriverKernel, grid, group [3]int, args []DriverArg) error
 	// Read and Write transfer between host bytes and device memory and may wait for
 	// earlier operations of this queue, never for another queue.
 	Read(dst []byte, src DriverBuffer, offset int) error
 	Write(dst DriverBuffer, offset int, src []byte) error
-	// Done reports whether everything given to the queue has finished; the error is
-	// what went wrong meanwhile. It never blocks.
+	// Done reports whether everything given to the queue has finished; the error is the first
+	// failure since that was last so. A failure is reported until Done gives it together with
+	// true; after that the queue is as good as new, unless the device is lost: then every Done gives true
+	// and that error. Read and Write give the failure of an earlier operation too, and do not
+	// forget it. Done never blocks.
 	Done() (bool, error)
 	Close() error
 }

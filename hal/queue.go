@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 type Arg struct {
 	buffer *Buffer
 	value  []byte
+	scalar [8]byte // its first size bytes, without a buffer and a value
+	size   int
 }
 
 // Memory passes a buffer; the kernel sees a GLOBAL pointer.
@@ -24,14 +27,22 @@ func Memory(b *Buffer) Arg { return Arg{buffer: b} }
 func Value(b []byte) Arg { return Arg{value: b} }
 
 // Int32 passes a 32-bit integer.
-func Int32(v int32) Arg { return Arg{value: binary.LittleEndian.AppendUint32(nil, uint32(v))} }
+func Int32(v int32) Arg { return word32(uint32(v)) }
 
 // Int64 passes a 64-bit integer.
-func Int64(v int64) Arg { return Arg{value: binary.LittleEndian.AppendUint64(nil, uint64(v))} }
+func Int64(v int64) Arg {
+	a := Arg{size: 8}
+	binary.LittleEndian.PutUint64(a.scalar[:], uint64(v))
+	return a
+}
 
 // Float32 passes a 32-bit float.
-func Float32(v float32) Arg {
-	return Arg{value: binary.LittleEndian.AppendUint32(nil, math.Float32bits(v))}
+func Float32(v float32) Arg { return word32(math.Float32bits(v)) }
+
+func word32(v uint32) Arg {
+	a := Arg{size: 4}
+	binary.LittleEndian.PutUint32(a.scalar[:], v)
+	return a
 }
 
 // Queue runs operations in order.
@@ -39,32 +50,49 @@ type Queue struct {
 	driver DriverQueue
 	device *Device
 	closed atomic.Bool
+
+	launch  sync.Mutex  // over the use of what follows
+	args    []DriverArg // what the driver is given
+	scalars [][8]byte   // what the values in args point to
 }
 
 // Launch enqueues a kernel: grid groups of group work-items, per dimension; a zero
-// counts as one. It returns at once.
+// counts as one. It returns at once, and keeps neither args nor what their values point to. It
+// allocates nothing.
 func (q *Queue) Launch(k *Kernel, grid, group [3]int, args ...Arg) error {
+	room := k.MaxGroup() // work-items, divided so that no product overflows
 	for i := range grid {
 		grid[i], group[i] = max(grid[i], 1), max(group[i], 1)
+		room /= group[i]
 	}
-	if n := group[0] * group[1] * group[2]; n > k.MaxGroup() {
-		return fmt.Errorf("%s: kernel %s: groups of %d work-items, at most %d: %w",
-			q.device.info.URI, k.name, n, k.MaxGroup(), ErrInvalid)
+	if room == 0 {
+		return fmt.Errorf("%s: kernel %s: groups of %d x %d x %d work-items, at most %d together: %w",
+			q.device.info.URI, k.name, group[0], group[1], group[2], k.MaxGroup(), ErrInvalid)
 	}
-	dargs := make([]DriverArg, len(args))
-	for i, a := range args {
-		if a.buffer != nil {
-			dargs[i].Buffer = a.buffer.driver
-		} else {
-			dargs[i].Value = a.value
+	q.launch.Lock()
+	defer q.launch.Unlock()
+	if len(q.args) < len(args) {
+		q.args, q.scalars = make([]DriverArg, len(args)), make([][8]byte, len(args))
+	}
+	for i := range args {
+		switch a := &args[i]; {
+		case a.buffer != nil:
+			q.args[i].Buffer = a.buffer.driver
+		case a.size > 0:
+			q.scalars[i] = a.scalar
+			q.args[i].Value = q.scalars[i][:a.size]
+		default:
+			q.args[i].Value = a.value
 		}
 	}
-	return q.driver.Launch(k.driver, grid, group, dargs)
+	err := q.driver.Launch(k.driver, grid, group, q.args[:len(args)])
+	clear(q.args[:len(args)]) // so that nothing is kept alive
+	return err
 }
 
 // Read copies len(dst) bytes at offset of src to the host, after what the queue has to do before.
 func (q *Queue) Read(dst []byte, src *Buffer, offset int) error {
-	if offset < 0 || offset+len(dst) > src.size {
+	if offset < 0 || offset > src.size-len(dst) {
 		return fmt.Errorf("read of %d bytes at %d from a buffer of %d: %w", len(dst), offset, src.size, ErrInvalid)
 	}
 	if len(dst) == 0 {
@@ -75,7 +103,7 @@ func (q *Queue) Read(dst []byte, src *Buffer, offset int) error {
 
 // Write copies src to the device, after what the queue has to do before.
 func (q *Queue) Write(dst *Buffer, offset int, src []byte) error {
-	if offset < 0 || offset+len(src) > dst.size {
+	if offset < 0 || offset > dst.size-len(src) {
 		return fmt.Errorf("write of %d bytes at %d to a buffer of %d: %w", len(src), offset, dst.size, ErrInvalid)
 	}
 	if len(src) == 0 {
@@ -84,20 +112,26 @@ func (q *Queue) Write(dst *Buffer, offset int, src []byte) error {
 	return q.driver.Write(dst.driver, offset, src)
 }
 
-// Done reports whether all is finished, and what failed. It never blocks.
+// Done reports whether all is finished, and what failed: the first failure since Done last reported
+// that all was finished. It may come while other operations still run. The Done that reports it
+// together with the end forgets it, and the queue goes on, unless the device is lost. Done never blocks.
 func (q *Queue) Done() (bool, error) { return q.driver.Done() }
 
-// Wait polls until all is finished or the context ends; what runs goes on in the latter case. It
-// looks often at first and then at intervals of about a hundredth of the time waited, 2 ms at most.
+// Wait polls until all is finished or the context ends; what runs goes on in the latter case. Its
+// error is the context's or, as [Queue.Done] has it, what failed, which is forgotten then. It looks
+// often at first and then at intervals of about a hundredth of the time waited, 2 ms at most.
 func (q *Queue) Wait(ctx context.Context) error {
 	start := time.Now()
 	for {
 		done, err := q.driver.Done()
-		if done || err != nil {
+		if done {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
-			return err
+		if ended := ctx.Err(); ended != nil {
+			if err != nil {
+				return fmt.Errorf("%w; meanwhile %w", ended, err)
+			}
+			return ended
 		}
 		nap.For(min(time.Since(start)/100, 2*time.Millisecond))
 	}
