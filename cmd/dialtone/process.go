@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 )
@@ -122,6 +123,9 @@ func (i interruption) Error() string {
 
 func (i interruption) code() int { return exitSignal + int(i.signal) }
 
+// sameSignal is the time in which a second signal is the first once more: timeout(1) sends it to the process and then to its group.
+const sameSignal = 100 * time.Millisecond
+
 // untilSignal gives a context that the first SIGINT or SIGTERM ends, with an interruption as its cause. The second ends the process. What
 // this process was started to ignore, as nohup(1) and background jobs are, stays ignored.
 func (p *process) untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -144,9 +148,13 @@ func (p *process) untilSignal(ctx context.Context) (context.Context, context.Can
 			case <-ctx.Done():
 			}
 		}
-		s := <-signals
-		p.progress.done()
-		os.Exit(interruption{s.(syscall.Signal)}.code())
+		for first := time.Now(); ; {
+			s := <-signals
+			if time.Since(first) > sameSignal {
+				p.progress.done()
+				os.Exit(interruption{s.(syscall.Signal)}.code())
+			}
+		}
 	}()
 	return ctx, func() { cancel(nil) }
 }
