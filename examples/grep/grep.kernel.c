@@ -14,8 +14,8 @@ enum {
     HITS = 1024,   /* lines found that wait to be printed */
     WORKERS = 128, /* work-items of a group that search; more would only wait */
     READERS = 64,  /* work-items of a group that read, at most */
-    SHARERS = 128, /* groups that take part; more would only walk */
-    KEEP = 6,      /* directories that a group keeps open: 3 + SHARERS * (KEEP + 1) descriptors are fewer than a run may have */
+    SHARERS = 32,  /* groups that take part; more would only walk */
+    KEEP = 16,     /* directories that a group keeps open: all groups together stay below the 1024 descriptors of a run */
     PATH = 4096
 };
 
@@ -40,6 +40,7 @@ typedef struct {
 
     hc_u32 step;                /* what comes next */
     hc_u32 phase;
+    hc_u32 over;                /* the run has been ended */
     hc_u32 workers, readers;
     hc_u32 first;               /* worker whose hits are printed next */
     hc_u32 fresh;               /* text is new: stripes start at their beginnings */
@@ -326,13 +327,14 @@ DEVICE hc_i32 next(HC, GROUP state *s) {
         if (e >= 0) return 0;
     }
     if (e < 0 && s->phase == SEARCHING) s->trouble = 1u;
-    if (e == NO_MORE || s->broken != 0 || hc_cancelled()) finish(hc, s);
+    if (e == NO_MORE || e == -HC_ECANCELED || s->broken != 0) finish(hc, s);
     return e < 0 && ours && s->phase == SEARCHING ? e : 0;
 }
 
 DEVICE void begin(HC, GROUP state *s, hc_u32 group, hc_u32 groups, hc_u32 items, GLOBAL const char *pattern) {
     hc_u32 i;
     s->step = DONE;
+    s->over = 0u;
     if (hc_argc() < 3) {
         if (group == 0u) {
             hc_fprintf(2, "usage: grep PATTERN PATH...\n");
@@ -581,6 +583,7 @@ KERNEL(grep) {
         go_on = s.step != DONE;
         if (s.step == READ) fetch(hc, &s, me);
         if (s.step == SCAN) scan(&s, pattern, me);
+        if (hc_cancelled()) s.over = 1u; /* a call may have ended the leader: the others must not wait for it */
         hc_barrier();
-    } while (go_on);
+    } while (go_on && !s.over);
 }

@@ -5,8 +5,8 @@
 
 KERNEL(hello) {
     hc_timespec now;
-    char name[64] = "stranger", back[128];
-    hc_i64 n, length = 8;
+    char name[64] = "stranger", line[64], back[128];
+    hc_i64 n, i;
     hc_i32 fd;
 
     hc_printf("Hello from group %u of %u!\n", hc_group_id(), hc_group_count());
@@ -16,10 +16,12 @@ KERNEL(hello) {
     hc_printf("It is %lld.%03u seconds past 1970.\n", now.seconds, now.nanoseconds / 1000000u);
 
     hc_puts("What is your name? ");
-    n = hc_read(0, name, sizeof(name) - 1);
-    while (n > 0 && (name[n - 1] == '\n' || name[n - 1] == '\r')) n--;
-    if (n > 0) length = n;
-    name[length] = 0;
+    n = hc_read(0, line, sizeof(line) - 1);
+    while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
+    if (n > 0) {
+        for (i = 0; i < n; i++) name[i] = line[i];
+        name[n] = 0;
+    }
     hc_printf("Nice to meet you, %s.\n", name);
 
     fd = hc_open("/hello.txt", HC_O_CREAT | HC_O_TRUNC | HC_O_RDWR, 0644);
