@@ -1,6 +1,6 @@
 /* Lanes that look words up in a table of the host program: see main.go. */
-HC_IMPORT(lookup)
-HC_IMPORT(count)
+HC_IMPORT(lookup);
+HC_IMPORT(count);
 
 KERNEL(custom) {
     const hc_u32 id = hc_global_id();
