@@ -70,8 +70,11 @@ var flags = []string{
 	"-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=int-conversion", "-Werror=incompatible-pointer-types",
 }
 
+// tcc says whether it is the Tiny C Compiler.
+func (c compiler) tcc() bool { return strings.Contains(filepath.Base(c.path), "tcc") }
+
 func (c compiler) flags() []string {
-	if strings.Contains(filepath.Base(c.path), "tcc") {
+	if c.tcc() {
 		return []string{"-std=c11", "-shared", "-w"}
 	}
 	return flags
@@ -80,25 +83,28 @@ func (c compiler) flags() []string {
 // build compiles text into a shared object and gives its path and the compiler's log. A
 // program that was compiled before comes from the cache.
 func (c compiler) build(ctx context.Context, name, text string) (path, log string, err error) {
-	key := "cpu-" + cache.Key("1", c.id, strings.Join(c.flags(), " "), name, text) + ".so"
+	key := "cpu-" + cache.Key("2", c.id, strings.Join(c.flags(), " "), name, text) + ".so"
 	if path, ok := cache.Path(key); ok {
 		return path, "", nil
 	}
 	var out bytes.Buffer
 	err = cache.Make(key, func(object string) error {
 		source := strings.TrimSuffix(object, ".so") + ".c"
-		defer os.Remove(source)
+		defer os.Remove(strings.TrimSuffix(object, ".so") + ".c")
 		if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
 			return err
 		}
 		args := append(append([]string{}, c.args...), c.flags()...)
-		args = append(args, "-o", object, source, "-lpthread")
-		cmd := exec.CommandContext(ctx, c.path, args...)
+		cmd := exec.CommandContext(ctx, c.path)
+		if c.tcc() {
+			// It takes the names of #line directives, and with them __FILE__, for paths beside the source.
+			cmd.Dir, source = filepath.Dir(source), filepath.Base(source)
+		}
+		cmd.Args = append(append(cmd.Args, args...), "-o", object, source, "-lpthread")
 		cmd.Stdout, cmd.Stderr = &out, &out
 		cmd.Env = append(os.Environ(), "LC_ALL=C")
 		return cmd.Run()
 	})
 	path, _ = cache.Path(key)
-	// tcc takes the names of #line directives for paths beside the source.
-	return path, strings.ReplaceAll(out.String(), filepath.Dir(path)+string(filepath.Separator), ""), err
+	return path, out.String(), err
 }
