@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,13 +148,17 @@ func TestDeaf(t *testing.T) {
 
 func TestFault(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		var shown io.Writer = io.Discard
 		fault := func(t *testing.T) {
+			if devicetest.InChild(t) {
+				shown = os.Stdout // what is left when the process dies
+			}
 			p := runsProgram(t, dev, blocking)
 			b := buffer(t, dev, make([]byte, 64))
 			for range 3 {
 				var out lines
 				_, err := p.Run(t.Context(), hostcall.Launch{Kernel: "fault", Grid: grid(3), Group: grid(4), Args: []hal.Arg{hal.Memory(b)},
-					Policy: policy.Policy{Stdout: io.MultiWriter(&out, os.Stdout)}})
+					Policy: policy.Policy{Stdout: io.MultiWriter(&out, shown)}})
 				var he *hal.Error
 				if !errors.As(err, &he) || !strings.Contains(err.Error(), "fault") || he.Kernel != "fault" {
 					t.Errorf("got %v", err)
@@ -345,4 +351,28 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestOtherCompilers runs what is above on the cpu device with the other C compilers of the machine.
+func TestOtherCompilers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs tests again")
+	}
+	if !slices.Contains(devicetest.URIs(), "cpu:0") {
+		t.Skip("cpu:0 is not under test")
+	}
+	for _, cc := range []string{"clang", "clang-15", "tcc"} {
+		t.Run(cc, func(t *testing.T) {
+			path, err := exec.LookPath(cc)
+			if err != nil {
+				t.Skip(err)
+			}
+			cmd := exec.Command(os.Args[0], "-test.run=^Test(Calls|Panicking|Crowds|Files|Lap|Printf|Exit|AbortAndAssert|Clocks|Stdin|Cancel|Fault|RunsAtOnce)$",
+				"-test.short", "-test.timeout=3m")
+			cmd.Env = append(os.Environ(), "CC="+path, devicetest.Variable+"=cpu:0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%.8000s", err, out)
+			}
+		})
+	}
 }
