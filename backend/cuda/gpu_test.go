@@ -144,6 +144,18 @@ func wait(t testing.TB, q *hal.Queue) {
 	must(t, q.Wait(ctx))
 }
 
+// spin asks until all is done.
+func spin(t testing.TB, ask func() (bool, error)) {
+	t.Helper()
+	for {
+		done, err := ask()
+		must(t, err)
+		if done {
+			return
+		}
+	}
+}
+
 // word is an aligned 32-bit word of host-visible memory.
 func word(b *hal.Buffer, i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&b.Bytes()[4*i]))
@@ -1234,13 +1246,7 @@ func TestGPUAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations", what, n)
 		}
 	}
-	for {
-		if done, err := q.Done(); err != nil {
-			t.Fatal(err)
-		} else if done {
-			break
-		}
-	}
+	spin(t, q.Done)
 }
 
 // BenchmarkLaunch is an empty round through the queue: launch, and poll until done.
@@ -1251,13 +1257,7 @@ func BenchmarkLaunch(b *testing.B) {
 		if err := q.Launch(k, [3]int{}, [3]int{}, hal.Memory(p)); err != nil {
 			b.Fatal(err)
 		}
-		for {
-			if done, err := q.Done(); err != nil {
-				b.Fatal(err)
-			} else if done {
-				break
-			}
-		}
+		spin(b, q.Done)
 	}
 }
 

@@ -3,12 +3,12 @@ package opencl_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
 // devices lists this backend's devices; none skips the test.
@@ -56,7 +56,7 @@ func TestNoSuchDevice(t *testing.T) {
 
 // TestUnavailable looks at what is said where OpenCL is missing.
 func TestUnavailable(t *testing.T) {
-	if os.Getenv(childMark) == "" {
+	if !devicetest.InChild(t) {
 		t.Parallel()
 	}
 	for _, c := range []struct {
@@ -68,7 +68,7 @@ func TestUnavailable(t *testing.T) {
 		{"platform", "OCL_ICD_VENDORS=" + t.TempDir(), []string{"no platform", "pocl-opencl-icd"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name != "library" && os.Getenv(childMark) == "" {
+			if c.name != "library" && !devicetest.InChild(t) {
 				devices(t) // these need a loader, and the names are Linux's
 			}
 			if !inChild(t, c.setting) {

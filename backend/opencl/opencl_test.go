@@ -1,12 +1,10 @@
 package opencl_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"os"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 
 	_ "github.com/dialtone-gpu/dialtone/backend/opencl"
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
 // usual names the device that tests use if they do not care; DIALTONE_TEST_OPENCL changes
@@ -129,30 +128,15 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// childMark names, in a child, the test that it runs.
-const childMark = "DIALTONE_TEST_CHILD"
-
 // inChild runs the calling test again in a process of its own whose environment has the
 // settings, because drivers read theirs once. It is true there, and the caller goes on;
 // in the first process the result of the child is the result of the test.
-func inChild(t *testing.T, settings ...string) bool {
+func inChild(t *testing.T, settings ...string) (here bool) {
 	t.Helper()
-	if os.Getenv(childMark) == t.Name() {
+	if devicetest.InChild(t) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=50s")
-	child.Env = append(append(os.Environ(), settings...), childMark+"="+t.Name())
-	out, err := child.CombinedOutput()
-	switch {
-	case err != nil:
-		t.Errorf("child with %q: %v\n%s", settings, err, out)
-	case bytes.Contains(out, []byte("--- SKIP: "+t.Name())):
-		t.Skipf("child with %q skipped:\n%s", settings, out)
-	case !bytes.Contains(out, []byte("--- PASS: "+t.Name())):
-		t.Errorf("child with %q did not run the test:\n%s", settings, out)
-	}
+	devicetest.Isolated(t, settings, nil)
 	return false
 }
 
