@@ -79,7 +79,8 @@ struct worker {
     struct fiber **fibers;
     uint64_t made;
     struct fiber *current;
-    uint64_t live;
+    uint64_t live;      /* items of the group that have begun and not ended */
+    uint64_t unstarted; /* items that have not begun */
     unsigned int idle; /* pauses in a row in which nobody got on */
     sigjmp_buf recover;
     char *alt_stack;
@@ -220,7 +221,7 @@ static void item_pause(const struct dialtone_item *i, unsigned int turns) {
     struct worker *w = f->worker;
     if (turns == 0) w->idle = 0;
     else if (w->idle < 1u << 30) w->idle++;
-    if (w->live > 1) {
+    if (w->live + w->unstarted > 1) {
         if (w->idle % w->live == 0) nap((unsigned int)(w->idle / w->live));
         yield(f);
     } else {
@@ -310,7 +311,9 @@ static int run_group(struct worker *w, uint64_t g) {
             f->item.local_id[1] = (unsigned int)(next / r->group[0] % r->group[1]);
             f->item.local_id[2] = (unsigned int)(next / r->group[0] / r->group[1]);
             next++;
+            w->unstarted = r->items - next;
             w->live++;
+            w->idle = 0;
             f->state = READY;
             prepare(f);
             resume(w, f);
