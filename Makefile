@@ -1,0 +1,63 @@
+# What contributors and CI run. "make test" is everything that needs no GPU; it installs what it can (.ci/deps).
+
+GO      ?= go
+TARGETS  = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+# What is concurrent enough to be worth the race detector, which needs cgo and so a C compiler.
+RACE     = ./hal ./hostcall/... ./backend/cpu ./backend/opencl
+# One package at a time: kernels and the pollers that serve them want the cores for themselves.
+TEST     = $(GO) run .ci/gotest.go -p 1 -timeout 8m
+
+# The module needs no cgo; only the race detector asks for it.
+export CGO_ENABLED = 0
+
+.NOTPARALLEL:
+.PHONY: help test deps vet generated cross unit race test-nvrtc generate
+
+help:
+	@echo "make test        everything that needs no GPU: deps vet generated cross unit race"
+	@echo "make unit        the tests alone, without cgo"
+	@echo "make race        those of concurrent packages under the race detector"
+	@echo "make cross       builds and vets for $(TARGETS)"
+	@echo "make generate    writes generated files anew"
+	@echo "make test-nvrtc  CUDA C++ through NVIDIA's compiler, which is installed if it may be (not free software)"
+	@echo "NO_INSTALL=1 installs nothing."
+
+test: deps vet generated cross unit race
+
+deps:
+	@.ci/deps
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet .ci/gotest.go
+
+generate:
+	$(GO) generate ./hostcall/wire
+
+generated:
+	@old=$$(mktemp) && cp device/wire.h $$old && $(GO) generate ./hostcall/wire && \
+	if cmp -s $$old device/wire.h; then rm $$old; else diff $$old device/wire.h; rm $$old; \
+	echo "device/wire.h was not what hostcall/wire generates; it is now: commit it" >&2; exit 1; fi
+
+cross:
+	@for t in $(TARGETS); do \
+		echo "build and vet for $$t"; \
+		GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build ./... && GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet ./... || exit 1; \
+	done
+
+unit:
+	$(TEST) ./...
+
+race:
+	@if command -v "$${CC:-cc}" >/dev/null 2>&1; then \
+		echo "CGO_ENABLED=1 $(TEST) -race $(RACE)"; \
+		CGO_ENABLED=1 $(TEST) -race $(RACE); \
+	else \
+		echo "no C compiler: not run under the race detector"; \
+	fi
+
+# NVRTC is not free software, so that "make test" does without. It needs no GPU.
+test-nvrtc:
+	@.ci/deps nvrtc
+	$(TEST) -count=1 -run CUDA ./device
+	$(TEST) -count=1 ./backend/cuda
