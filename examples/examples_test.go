@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -493,6 +494,57 @@ func TestHello(t *testing.T) {
 		}
 		if got := run(t, p, 5, 3, policy.Policy{Dirs: []policy.Dir{{Host: t.TempDir(), Guest: "/"}}}); strings.Count(got.stdout, "Hello from group ") != 15 {
 			t.Errorf("5 groups of 3 said %q", got.stdout)
+		}
+	})
+}
+
+var documented = regexp.MustCompile("(?ms)^```c((?: \\w+=\\d+)*)\n(.*?)^```$.*?^```text\n(.*?)^```$")
+
+// The examples of docs/kernel-c.md print what stands below them, in any order.
+func TestKernelC(t *testing.T) {
+	doc, err := os.ReadFile("../docs/kernel-c.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := documented.FindAllStringSubmatch(string(doc), -1)
+	if len(examples) < 6 {
+		t.Errorf("only %d examples were found", len(examples))
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]string{"a": "hello", "b": "hello again\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		rt, err := hostcall.New(t.Context(), dev, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		if err := rt.Plan().NeedsHost(); err != nil {
+			t.Skip(err)
+		}
+		for _, e := range examples {
+			shape := map[string]int{"grid": 1, "block": 1}
+			for _, f := range strings.Fields(e[1]) {
+				name, n, _ := strings.Cut(f, "=")
+				shape[name], _ = strconv.Atoi(n)
+			}
+			p, err := rt.Load(t.Context(), "kernel-c.md", e[2])
+			if err != nil {
+				t.Errorf("%v\n%s", err, e[2])
+				continue
+			}
+			got := run(t, p, shape["grid"], shape["block"], policy.Policy{
+				Args: []string{"it", "one", "two"}, Env: []string{"LANG=C"}, Stdin: strings.NewReader("a\nb\nc\n"), Dirs: []policy.Dir{{Host: dir, Guest: "/"}},
+			})
+			if sorted(got.stdout) != sorted(e[3]) || got.stderr != "" || got.code != 0 {
+				t.Errorf("got %d, %q, %q, want %q of\n%s", got.code, got.stdout, got.stderr, e[3], e[2])
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

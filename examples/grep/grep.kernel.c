@@ -10,8 +10,8 @@
 
 enum {
     TEXT = 16384,  /* bytes of a file in the group's memory at a time */
-    OUT = 4160,    /* bytes of output that wait to be printed: a path and a number always fit */
-    HITS = 1024,   /* lines found that wait to be printed */
+    OUT = 3072,    /* bytes of output that wait to be printed */
+    HITS = 512,    /* lines found that wait to be printed */
     WORKERS = 128, /* work-items of a group that search; more would only wait */
     READERS = 64,  /* work-items of a group that read, at most */
     SHARERS = 32,  /* groups that take part; more would only walk */
@@ -20,7 +20,7 @@ enum {
 };
 
 enum { NEXT, READ, SCAN, DONE };           /* steps */
-enum { MEETING, SEARCHING, ONLY_LONG }; /* phases */
+enum { MEETING, SEARCHING, ONLY_LEFT }; /* phases */
 
 #define UNFINISHED 0xffffffffu
 
@@ -35,7 +35,7 @@ typedef struct {
     hc_u32 place[WORKERS];      /* where a worker goes on, */
     hc_u32 passed[WORKERS];     /* and the lines of its stripe before that */
     hc_i64 got[READERS];        /* what each reader got */
-    char out[OUT];
+    char out[OUT + PATH + 24];  /* with room for a path and a number */
     char path[PATH];            /* of the file */
 
     hc_u32 step;                /* what comes next */
@@ -74,26 +74,27 @@ typedef struct {
 
 /* --- output --- */
 
-/* Prints n bytes: in one piece if they are no more than OUT. */
-DEVICE void print(HC, GROUP state *s, GROUP const char *from, hc_u32 n) {
-    if (n > 0u && s->broken == 0) {
-        const hc_i64 done = hc_write(1, from, n);
-        if (done < (hc_i64)n) s->broken = done < 0 ? (hc_i32)done : -HC_EIO;
+/* Prints what waits, and n bytes more. Together they stay in one piece: with others around that takes hc_printf, which cannot print
+   NULs; hc_write may come to several pieces. */
+DEVICE void flush(HC, GROUP state *s, GROUP const char *more, hc_u32 n) {
+    const hc_i64 want = (hc_i64)s->filled + n;
+    if (want > 0 && s->broken == 0) {
+        hc_i64 done;
+        if (s->alone) {
+            done = s->filled > 0u ? hc_write(1, s->out, s->filled) : 0;
+            if (n > 0u && done == (hc_i64)s->filled) done += hc_write(1, more, n);
+        } else {
+            done = hc_printf("%s%s", hc_span(s->out, s->filled), hc_span(more, n));
+        }
+        if (done < want) s->broken = done < 0 ? (hc_i32)done : -HC_EIO;
     }
-}
-
-DEVICE void flush(HC, GROUP state *s) {
-    print(hc, s, s->out, s->filled);
     s->filled = 0u;
 }
 
-/* Makes sure of room for length bytes, or all there is, and puts a prefix there. */
-DEVICE void begin_line(HC, GROUP state *s, hc_u64 number, hc_u32 length) {
+DEVICE void put_prefix(GROUP state *s, hc_u64 number) {
     char digits[20];
     hc_u32 count = 0u, i = 0u;
-    GROUP char *to;
-    if (s->filled + length > OUT) flush(hc, s);
-    to = s->out + s->filled;
+    GROUP char *to = s->out + s->filled;
     do {
         digits[count++] = (char)('0' + (hc_u32)(number % 10u));
         number /= 10u;
@@ -105,33 +106,24 @@ DEVICE void begin_line(HC, GROUP state *s, hc_u64 number, hc_u32 length) {
     s->filled = (hc_u32)(to - s->out);
 }
 
-/* Prints the line at start of text, in one piece: short ones are collected, a long one is a call of its own. What takes several calls,
-   between which others could print, has to wait until there are no others: a long line with NULs, since %s ends there. */
+/* Prints the line at start of text, sooner or later. One with NULs has to wait until there are no other groups. */
 DEVICE void print_line(HC, GROUP state *s, hc_u64 number, hc_u32 start) {
     GROUP const char *line = (GROUP const char *)s->text + start;
-    hc_u32 length = 0u, need = 23u, i = 0u;
-    while (line[length++] != '\n') {}
-    while (s->path[need - 23u] != 0) need++;
-    need += length;
-    if (need > OUT) {
-        while (i < length && line[i] != 0) i++;
-        if (i < length && !s->alone) s->left = 1u;
-        if (i == length && s->phase != ONLY_LONG && s->broken == 0) {
-            hc_i32 done;
-            flush(hc, s);
-            done = hc_printf("%s:%llu:%s", s->path, number, hc_span(line, length));
-            if (done < (hc_i32)length) s->broken = done < 0 ? done : -HC_EIO;
-        }
-        if (i == length || !s->alone) return;
-    } else if (s->phase == ONLY_LONG) return;
-    begin_line(hc, s, number, need);
-    for (i = 0u; i < length; i++) {
-        if (s->filled == OUT) flush(hc, s);
-        s->out[s->filled++] = line[i];
+    hc_u32 length = 0u, i;
+    int nul = 0;
+    while (line[length++] != '\n') nul |= line[length - 1u] == 0;
+    if (nul && !s->alone) s->left = 1u;
+    if (nul ? !s->alone : s->phase == ONLY_LEFT) return;
+    put_prefix(s, number);
+    if (s->filled + length > OUT) {
+        flush(hc, s, line, length);
+    } else {
+        for (i = 0u; i < length; i++) s->out[s->filled + i] = line[i];
+        s->filled += length;
     }
 }
 
-/* Prints the bytes of the file from the start of a line to its end, where the line is longer than text: when there are no others.
+/* Prints the bytes of the file from the start of a line to its end, where the line is longer than text: when there are no other groups.
    Gives an error of reading. */
 DEVICE hc_i32 print_long_line(HC, GROUP state *s, hc_i64 to) {
     hc_i64 at = s->long_from, n = 0;
@@ -140,12 +132,11 @@ DEVICE hc_i32 print_long_line(HC, GROUP state *s, hc_i64 to) {
         s->left = 1u;
         return 0;
     }
-    begin_line(hc, s, s->number + 1u, OUT);
-    flush(hc, s);
+    put_prefix(s, s->number + 1u);
     for (; at < to && s->broken == 0; at += n) {
         n = hc_pread(s->fd, (GROUP char *)s->text, to - at < TEXT ? to - at : TEXT, at);
         if (n <= 0) break;
-        print(hc, s, (GROUP const char *)s->text, (hc_u32)n);
+        flush(hc, s, (GROUP const char *)s->text, (hc_u32)n);
     }
     s->out[s->filled++] = '\n';
     return n < 0 ? (hc_i32)n : 0;
@@ -286,7 +277,7 @@ DEVICE void finish(HC, GROUP state *s) {
         s->step = s->group == 0u ? NEXT : DONE;
         return;
     }
-    flush(hc, s);
+    flush(hc, s, s->out, 0u);
     if (s->broken < 0) return; /* to be told first */
     s->step = DONE;
     if (!s->alone) {
@@ -296,7 +287,7 @@ DEVICE void finish(HC, GROUP state *s) {
         s->trouble = (all >> 16 & 255) != 0;
         if (all >> 24 != 0 && s->broken == 0) {
             start_walk(s);
-            s->phase = ONLY_LONG;
+            s->phase = ONLY_LEFT;
             s->alone = s->sharers = 1u;
             s->group = 0u;
             s->step = NEXT;
