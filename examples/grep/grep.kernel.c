@@ -19,7 +19,7 @@ enum {
     PATH = 4096
 };
 
-enum { NEXT, READ, SCAN, DONE };           /* steps */
+enum { NEXT, READ, SCAN, DONE };        /* steps */
 enum { MEETING, SEARCHING, ONLY_LEFT }; /* phases */
 
 #define UNFINISHED 0xffffffffu
@@ -45,7 +45,7 @@ typedef struct {
     hc_u32 first;               /* worker whose hits are printed next */
     hc_u32 fresh;               /* text is new: stripes start at their beginnings */
     hc_u32 have, end;           /* bytes of text that are filled; those that are searched: whole lines */
-    hc_u32 filled;              /* of out */
+    hc_u32 filled, nuls;        /* bytes of out; there are NULs among them */
 
     hc_i32 fd;                  /* the file */
     hc_i64 at;                  /* where in it text begins */
@@ -64,7 +64,8 @@ typedef struct {
 
     hc_u32 group, sharers;      /* this group takes the files with index % sharers == group */
     hc_u32 alone;               /* no other group prints any more */
-    hc_u32 match, trouble, left;
+    hc_u32 match, trouble;
+    hc_u32 left;                /* lines were found that have to wait until this group is alone */
     hc_i32 broken;              /* nothing can be printed any more: an error that is not told yet, or 1 */
 
     hc_u32 every, list;         /* the pattern matches every line; it has several alternatives */
@@ -74,13 +75,13 @@ typedef struct {
 
 /* --- output --- */
 
-/* Prints what waits, and n bytes more. Together they stay in one piece: with others around that takes hc_printf, which cannot print
-   NULs; hc_write may come to several pieces. */
+/* Prints what waits, and n bytes more, in one piece: hc_printf does so with text of any length, but ends at a NUL. With NULs it takes
+   hc_write, and no other group that could print in between. */
 DEVICE void flush(HC, GROUP state *s, GROUP const char *more, hc_u32 n) {
     const hc_i64 want = (hc_i64)s->filled + n;
     if (want > 0 && s->broken == 0) {
         hc_i64 done;
-        if (s->alone) {
+        if (s->nuls) {
             done = s->filled > 0u ? hc_write(1, s->out, s->filled) : 0;
             if (n > 0u && done == (hc_i64)s->filled) done += hc_write(1, more, n);
         } else {
@@ -88,7 +89,7 @@ DEVICE void flush(HC, GROUP state *s, GROUP const char *more, hc_u32 n) {
         }
         if (done < want) s->broken = done < 0 ? (hc_i32)done : -HC_EIO;
     }
-    s->filled = 0u;
+    s->filled = s->nuls = 0u;
 }
 
 DEVICE void put_prefix(GROUP state *s, hc_u64 number) {
@@ -109,11 +110,12 @@ DEVICE void put_prefix(GROUP state *s, hc_u64 number) {
 /* Prints the line at start of text, sooner or later. One with NULs has to wait until there are no other groups. */
 DEVICE void print_line(HC, GROUP state *s, hc_u64 number, hc_u32 start) {
     GROUP const char *line = (GROUP const char *)s->text + start;
-    hc_u32 length = 0u, i;
-    int nul = 0;
-    while (line[length++] != '\n') nul |= line[length - 1u] == 0;
+    hc_u32 length = 0u, nul = 0u, i;
+    while (line[length++] != '\n')
+        if (line[length - 1u] == 0) nul = 1u;
     if (nul && !s->alone) s->left = 1u;
     if (nul ? !s->alone : s->phase == ONLY_LEFT) return;
+    s->nuls |= nul;
     put_prefix(s, number);
     if (s->filled + length > OUT) {
         flush(hc, s, line, length);
@@ -136,6 +138,7 @@ DEVICE hc_i32 print_long_line(HC, GROUP state *s, hc_i64 to) {
     for (; at < to && s->broken == 0; at += n) {
         n = hc_pread(s->fd, (GROUP char *)s->text, to - at < TEXT ? to - at : TEXT, at);
         if (n <= 0) break;
+        s->nuls = 1u; /* perhaps */
         flush(hc, s, (GROUP const char *)s->text, (hc_u32)n);
     }
     s->out[s->filled++] = '\n';
@@ -268,21 +271,22 @@ DEVICE void meet(HC, GROUP state *s, hc_i32 fd) {
     }
 }
 
-/* The group has no more files. The last one to come here knows what all of them found. */
-DEVICE void finish(HC, GROUP state *s) {
+/* The group has no more files. The last one to come here knows what all of them found. Gives an error. */
+DEVICE hc_i32 finish(HC, GROUP state *s) {
     if (s->phase == MEETING) { /* and there is no file that can be opened: one group says why */
         start_walk(s);
         s->phase = SEARCHING;
         s->alone = s->sharers = 1u;
         s->step = s->group == 0u ? NEXT : DONE;
-        return;
+        return 0;
     }
     flush(hc, s, s->out, 0u);
-    if (s->broken < 0) return; /* to be told first */
+    if (s->broken < 0) return 0; /* to be told first */
     s->step = DONE;
     if (!s->alone) {
         const hc_i64 all = hc_lseek(COMMON, (hc_i64)(1u | s->match << 8 | s->trouble << 16) | (hc_i64)s->left << 24, HC_SEEK_CUR);
-        if (all < 0 || (all & 255) != s->sharers) return;
+        if (all < 0) return (hc_i32)all;
+        if ((all & 255) != s->sharers) return 0;
         s->match = (all >> 8 & 255) != 0;
         s->trouble = (all >> 16 & 255) != 0;
         if (all >> 24 != 0 && s->broken == 0) {
@@ -291,10 +295,11 @@ DEVICE void finish(HC, GROUP state *s) {
             s->alone = s->sharers = 1u;
             s->group = 0u;
             s->step = NEXT;
-            return;
+            return 0;
         }
     }
     hc_exit(s->trouble ? 2 : s->match ? 0 : 1);
+    return 0;
 }
 
 /* Goes on towards the group's next file. Gives an error that this group has to tell. */
@@ -318,7 +323,7 @@ DEVICE hc_i32 next(HC, GROUP state *s) {
         if (e >= 0) return 0;
     }
     if (e < 0 && s->phase == SEARCHING) s->trouble = 1u;
-    if (e == NO_MORE || e == -HC_ECANCELED || s->broken != 0) finish(hc, s);
+    if (e == NO_MORE || e == -HC_ECANCELED || s->broken != 0) return finish(hc, s);
     return e < 0 && ours && s->phase == SEARCHING ? e : 0;
 }
 
@@ -343,7 +348,7 @@ DEVICE void begin(HC, GROUP state *s, hc_u32 group, hc_u32 groups, hc_u32 items,
     s->workers = items < WORKERS ? items : WORKERS;
     /* The lanes of one subgroup read side by side; where lanes are alone, one read is best. */
     s->readers = items < HC_LANES ? items : HC_LANES;
-    s->filled = s->match = s->trouble = s->left = 0u;
+    s->filled = s->nuls = s->match = s->trouble = s->left = 0u;
     s->broken = 0;
     /* Each line of a pattern is an alternative; an empty one matches everything. */
     s->list = 0u;
