@@ -6,7 +6,7 @@
 /* Argument i, terminated; 0 is the program's name. A null pointer past the last. */
 #define hc_argv(i) ((hc_u32)(i) < HC_P(argc) ? hc_string_at(hc, (hc_u32)(i)) : (GLOBAL const char *)0)
 /* Not 0 once the run is over: leave long loops. */
-#define hc_cancelled() ((hc_i32)hc_load(hc_mail_ + HC_CONTROL_ABORT))
+#define hc_cancelled() (hc_breathe(), (hc_i32)hc_load(hc_mail_ + HC_CONTROL_ABORT))
 
 /* The value of an environment variable, 0 if there is none; served by the device. */
 HC_NOINLINE GLOBAL const char *hc_getenv_(HC, hc_view name) {

@@ -39,6 +39,7 @@ typedef __SIZE_TYPE__ hc_size;
 #define hc_barrier() dialtone_cpu->barrier(hc_item_)
 #define hc_stop_lane() dialtone_cpu->leave(hc_item_)
 #define hc_pause(turns) dialtone_cpu->pause(hc_item_, turns)
+#define hc_breathe() dialtone_cpu->pause(hc_item_, 0u) /* a long loop lets the group's other items run */
 
 #ifdef __TINYC__
 /* tcc has no atomic builtins; x86's own ordering makes plain accesses enough, and the lock

@@ -46,6 +46,7 @@ HC_INLINE void hc_pause_(hc_u32 turns) {
         asm volatile("nanosleep.u32 %0;" ::"r"(1u << (turns < HC_PAUSE_MOST ? turns : HC_PAUSE_MOST)));
 }
 #define hc_pause(turns) hc_pause_(turns)
+#define hc_breathe() ((void)0)
 
 HC_INLINE hc_u32 hc_load(const hc_u32 *p) { hc_u32 v; asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v; }
 HC_INLINE hc_u32 hc_load_acquire(const hc_u32 *p) { hc_u32 v; asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v; }

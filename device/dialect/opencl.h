@@ -48,6 +48,7 @@ HC_INLINE void hc_pause_(hc_u32 turns) {
 #endif
 }
 #define hc_pause(turns) hc_pause_(turns)
+#define hc_breathe() ((void)0)
 
 HC_INLINE hc_u32 hc_load(volatile __global const hc_u32 *p) { return *p; }
 HC_INLINE hc_u32 hc_load_acquire(volatile __global const hc_u32 *p) { hc_u32 v = *p; mem_fence(CLK_GLOBAL_MEM_FENCE); return v; }
