@@ -257,7 +257,7 @@ func TestCrowds(t *testing.T) {
 			rt, count := callsRuntime(t, dev, nil)
 			p := load(t, rt, "calls")
 			for _, c := range []struct{ groups, items, rounds, barriers int }{
-				{1, 1, 3, 0}, {5000, 1, 1, 0}, {700, 64, 1, 0}, {1, 64, 20, 1}, {300, 64, 2, 1}, {5000, 1, 1, 1},
+				{1, 1, 3, 0}, {5000, 1, 1, 0}, {200, 64, 1, 0}, {1, 64, 20, 1}, {60, 64, 2, 1}, {2000, 1, 1, 1},
 			} {
 				if testing.Short() {
 					c.groups = (c.groups + 9) / 10

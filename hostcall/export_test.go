@@ -34,8 +34,12 @@ func PresetTickets(rt *Runtime, grid, group [3]int, ticket uint32) error {
 		expected[i] = wire.Tag(wire.NextSeq(seq), 0)
 	}
 	mail := s.mail.Bytes()
+	clear(mail[s.slots.RequestHeader:]) // the numbers that an earlier run used come again
 	stale := uint32(1)
 	put := func(at int) {
+		if seq == wire.SeqMask {
+			return // the answer to the last packet has emptied the cells
+		}
 		if seq == wire.SeqMask {
 			return // the answer to the last number has emptied them
 		}

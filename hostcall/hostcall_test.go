@@ -17,7 +17,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
-func TestMain(m *testing.M) { devicetest.Main(m) }
+func TestMain(m *testing.M) {
+	devicetest.EmulateWarps()
+	devicetest.Main(m)
+}
 
 // limit bounds every run of these tests, which none should reach.
 const limit = 60 * time.Second
