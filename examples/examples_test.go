@@ -172,8 +172,9 @@ func expected(t *testing.T, dir, pattern string) (string, int) {
 	return text, code
 }
 
-// shapes are launches: one work-item, sizes that are no power of two, more groups and work-items than take part.
-var shapes = [][2]int{{1, 1}, {3, 5}, {300, 32}, {2, 200}}
+// shapes are launches: sizes that are no power of two first, as the one for everything; one work-item, which has a GPU search with a single
+// lane; more groups and work-items than take part.
+var shapes = [][2]int{{3, 33}, {1, 1}, {300, 32}, {2, 200}}
 
 func TestGrepOfGo(t *testing.T) {
 	dir := filepath.Join(runtime.GOROOT(), "src", "net")
@@ -249,12 +250,12 @@ func tree(t *testing.T) string {
 		put(fmt.Sprintf("%schainz/x", at), "needle aside\n")
 		put(fmt.Sprintf("%sz%d", at, i), "needle behind\n")
 	}
-	for i := range 50 {
+	for i := range 20 {
 		put(fmt.Sprintf("many/%d", i), strings.Repeat("hay\n", i)+"needle\n")
 	}
 	// The pattern at every place around the buffer's edge, and around those of the pieces that lanes read.
 	for _, i := range []int{-7, -6, -5, -1, 0, 1} {
-		for _, edge := range []int{64, 512, text, 2 * text} {
+		for _, edge := range []int{512, text, 2 * text} {
 			put(fmt.Sprintf("edge/short%d%+d", edge, i), strings.Repeat("x", 50)+"\n"+strings.Repeat(strings.Repeat("y", 15)+"\n", edge/16)[:edge-51+i]+"needle\nrest\n")
 			put(fmt.Sprintf("edge/long%d%+d", edge, i), strings.Repeat("x", edge+i)+"needle"+strings.Repeat("y", 30)+"\nrest\n")
 			put(fmt.Sprintf("edge/last%d%+d", edge, i), strings.Repeat("x", edge+i)+"needle")
@@ -292,11 +293,10 @@ func tree(t *testing.T) string {
 func TestGrepOfWhatIsHard(t *testing.T) {
 	dir := tree(t)
 	patterns := []string{
-		"needle", "n", "", "\r", "e needle n", "\xff", " ", "needle\nhay", "first\n",
+		"needle", "", "needle\nhay", "\r", "\xff", "xneedley",
 		"A" + strings.Repeat("ab", text) + "c", // longer than the buffer
 		"A" + strings.Repeat("ab", text) + "d", // nearly there
 		strings.Repeat("a", 300) + "b",         // nearly there at many places
-		strings.Repeat("x", 513), "xneedley", "zzz-no",
 	}
 	type answer struct {
 		text string
@@ -310,7 +310,7 @@ func TestGrepOfWhatIsHard(t *testing.T) {
 		p := load(t, dev, "grep/grep.kernel.c")
 		for _, shape := range shapes {
 			for i, pattern := range patterns {
-				if shape != shapes[0] && i > 2 {
+				if shape != shapes[0] && i > 1 {
 					continue
 				}
 				got := grep(t, p, shape[0], shape[1], dir, pattern, "/")
