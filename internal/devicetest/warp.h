@@ -14,6 +14,7 @@ static __thread struct hc_warp_ hc_warps_[32];
 static __thread hc_u32 hc_dice_;
 
 HC_INLINE hc_u32 hc_throw_(void) {
+    if (hc_dice_ == 0u) hc_dice_ = (hc_u32)dialtone_cpu->clock() | 1u;
     hc_dice_ = hc_dice_ * 1664525u + 1013904223u;
     return hc_dice_ >> 16;
 }
