@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
-	"github.com/dialtone-gpu/dialtone/hostcall/mailbox"
+	"github.com/dialtone-gpu/dialtone/hostcall/call"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
-	"github.com/dialtone-gpu/dialtone/internal/nap"
 )
 
 // ErrStillRunning says that a kernel did not end although its run did, and that the backend cannot
@@ -25,7 +23,7 @@ type Program struct {
 	runtime   *Runtime
 	unit      *device.Unit
 	module    *hal.Module
-	functions *mailbox.Table
+	functions *call.Table
 }
 
 // Kernels lists the kernels of the file, in its order.
@@ -79,14 +77,12 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if most := kernel.MaxGroup(); items > most {
 		return Result{}, fmt.Errorf("%s: kernel %s: groups of %d work-items, at most %d: %w", info.URI, decl.Name, items, most, hal.ErrInvalid)
 	}
-	place := place(info, subgroups, items)
-	s, err := p.runtime.session(place.shape)
+	r, err := newRun(p, l)
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := newRun(p, s, place, l)
-	if err != nil {
-		return Result{}, errors.Join(err, p.runtime.release(s))
+	if r.transport, err = p.runtime.mailed(r, subgroups, items); err != nil {
+		return Result{}, errors.Join(err, r.files.Close())
 	}
 	return r.do(ctx, kernel)
 }
@@ -107,16 +103,15 @@ func (l *Launch) count(info hal.Info) (subgroups, items int, err error) {
 
 // run is one launch being served.
 type run struct {
-	program *Program
-	session *session
-	launch  Launch
-	files   *service.Files
-	server  atomic.Pointer[mailbox.Server]
-	end     ending
-	params  wire.Params
+	program   *Program
+	launch    Launch
+	env       service.Env
+	files     *service.Files
+	transport transport
+	end       ending
 }
 
-func newRun(p *Program, s *session, place placing, l Launch) (*run, error) {
+func newRun(p *Program, l Launch) (*run, error) {
 	env, err := service.NewEnv(l.Policy)
 	if err != nil {
 		return nil, err
@@ -125,72 +120,36 @@ func newRun(p *Program, s *session, place placing, l Launch) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{program: p, session: s, launch: l, files: files, end: ending{signal: make(chan struct{})}}
-	if err := s.setStrings(string(env.Block)); err != nil {
-		return nil, errors.Join(err, files.Close())
-	}
-	r.params = wire.Params{
-		Layout:  s.slots.Layout,
-		Homes:   uint32(place.homes),
-		Spread:  uint32(place.spread),
-		Strings: uint32(s.locks()),
-		Argc:    uint32(env.Argc),
-		Envc:    uint32(env.Envc),
-	}
-	// Few callers want a short way, many want few bytes on the bus.
-	if t := p.runtime.opts.Tagged; t != nil && *t || t == nil && place.homes <= fewCallers {
-		r.params.Flags |= wire.FlagTagged
-	}
-	return r, nil
+	return &run{program: p, launch: l, env: env, files: files, end: ending{signal: make(chan struct{})}}, nil
 }
-
-// fewCallers is up to how many subgroups a short way matters more than few bytes on the bus.
-const fewCallers = 256
 
 // do launches, serves, and cleans up.
 func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 	start := time.Now()
-	rt, s := r.program.runtime, r.session
+	rt, t := r.program.runtime, r.transport
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.runs = max(1, s.runs+1)
-	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
-	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
-		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Mark: s.runs, Panicked: rt.panicked,
-	})
-	r.server.Store(server)
-	args := append([]hal.Arg{hal.Memory(s.local), hal.Memory(s.mail), hal.Value(r.params.Bytes())}, r.launch.Args...)
-	err := s.queue.Launch(kernel, r.launch.Grid, r.launch.Group, args...)
-	running := false
-	if err == nil {
-		// Without a mark, or if it fails, await asks the driver.
-		marks := s.queue.Mark(s.mail, mailbox.MarkOffset, s.runs) == nil
-		running, err = r.await(ctx, server, marks)
-	}
-	ended := err == nil // no lane was stopped with a slot in its hands
+	running, err := t.serve(ctx, kernel)
+	ended := err == nil // no lane was stopped in the middle of a call
 	if !ended {
-		server.Abort() // nobody waits any more for what a handler may be waiting for
+		t.abort() // nobody waits any more for what a handler may be waiting for
 	}
 	grace := r.grace()
-	served := server.Close(grace)
-	res := Result{Calls: server.Served(), Elapsed: time.Since(start)}
+	served := t.finish(grace)
+	res := Result{Calls: t.calls(), Elapsed: time.Since(start)}
 	err = r.outcome(&res, err, kernel.Name())
 	if e := r.files.Close(); err == nil && e != nil {
 		err = e
 	}
 	switch {
 	case running:
-		// The kernel may still write to the mailbox: its memory is left to it.
+		// The kernel may still write to the transport's memory: it is left to it.
 		err = errors.Join(err, fmt.Errorf("%s: kernel %s: %w", rt.device.Info().URI, kernel.Name(), ErrStillRunning))
 	case !served:
 		err = errors.Join(err, fmt.Errorf("kernel %s: a call's function did not return within %v after the run", kernel.Name(), 2*grace))
 	case errors.Is(err, hal.ErrDeviceLost):
-	case !ended:
-		if e := s.close(); err == nil {
-			err = e
-		}
 	default:
-		if e := rt.release(s); err == nil {
+		if e := t.free(ended); err == nil {
 			err = e
 		}
 	}
@@ -202,68 +161,6 @@ func (r *run) grace() time.Duration {
 		return r.launch.Grace
 	}
 	return 2 * time.Second
-}
-
-// await waits for the kernel. With marks, a poller sees its end, and the driver is only asked now and then whether it failed: every wakening
-// costs, and there should be few while a kernel is silent. When the run is over before it, it tells the kernel, and stops it if it does
-// not listen. running says that it could not.
-func (r *run) await(ctx context.Context, server *mailbox.Server, marks bool) (running bool, err error) {
-	q := r.session.queue
-	start := time.Now()
-	var over time.Time
-	marked := server.Marked()
-	abandoned, stopped := false, false
-	for {
-		done, failed := q.Done()
-		if err == nil {
-			err = failed
-		}
-		if done {
-			return false, err
-		}
-		if failed != nil {
-			r.end.put(failed)
-		}
-		switch {
-		case over.IsZero():
-			if ended := ctx.Err(); ended != nil {
-				r.end.put(ended)
-			}
-			if r.end.set.Load() {
-				over = time.Now()
-				server.Abort()
-			}
-		case !abandoned && time.Since(over) > r.stopAfter()/2:
-			abandoned = true
-			server.Abandon()
-		case stopped && time.Since(over) > 2*r.grace():
-			return true, err
-		case !stopped && time.Since(over) > r.stopAfter():
-			if q.Stop() != nil && time.Since(over) > r.grace() {
-				return true, err
-			}
-			stopped = time.Since(over) > r.grace()
-		}
-		pause := min(time.Since(start)/50, 50*time.Millisecond)
-		if marks {
-			pause = max(time.Millisecond, min(time.Since(start)/10, 200*time.Millisecond))
-		}
-		switch {
-		case !over.IsZero():
-			nap.For(min(time.Since(over)/10, 2*time.Millisecond))
-		case pause < time.Millisecond:
-			nap.For(pause)
-		default:
-			select {
-			case <-ctx.Done():
-			case <-r.end.signal:
-			case <-marked:
-				marks, marked = false, nil // the driver agrees at once, or soon
-				start = time.Now()
-			case <-time.After(pause):
-			}
-		}
-	}
 }
 
 // stopAfter is how long a kernel has to notice the end by itself: it only has to make a call or look.

@@ -11,7 +11,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
-	"github.com/dialtone-gpu/dialtone/hostcall/mailbox"
+	"github.com/dialtone-gpu/dialtone/hostcall/call"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
@@ -110,7 +110,7 @@ func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error)
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	calls := map[string]uint16{}
-	table := &mailbox.Table{}
+	table := &call.Table{}
 	r.mutex.Lock()
 	for name, f := range r.functions {
 		calls[name] = uint16(f.op)

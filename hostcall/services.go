@@ -11,7 +11,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/call"
 	"github.com/dialtone-gpu/dialtone/hostcall/cformat"
 	"github.com/dialtone-gpu/dialtone/hostcall/errno"
-	"github.com/dialtone-gpu/dialtone/hostcall/mailbox"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 )
@@ -44,7 +43,7 @@ func (e *ending) get() error {
 const maxPath = 4096
 
 // table binds the services to the run's descriptors and policy. What each call carries is in wire.Calls.
-func (r *run) table() *mailbox.Table {
+func (r *run) table() *call.Table {
 	t := *r.program.functions
 	f := r.files
 	clock, random := service.NewClock(r.launch.Policy), service.NewRandom(r.launch.Policy)
@@ -163,9 +162,7 @@ func (r *run) ends(cause func(c *call.Call, lane int) error) call.Handler {
 	return func(c *call.Call) {
 		r.end.put(cause(c, bits.TrailingZeros64(c.Mask)))
 		c.FailAll(call.Stop)
-		if s := r.server.Load(); s != nil {
-			s.Abort()
-		}
+		r.transport.abort()
 	}
 }
 

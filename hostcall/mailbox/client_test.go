@@ -12,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/hostcall/call"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 )
 
@@ -215,7 +216,7 @@ func boxIn(t testing.TB, memory []byte, shape wire.Shape) (*Slots, []*client) {
 }
 
 // start serves a table until the test ends.
-func start(t testing.TB, slots *Slots, table *Table, opts Options) *Server {
+func start(t testing.TB, slots *Slots, table *call.Table, opts Options) *Server {
 	t.Helper()
 	if opts.Panicked == nil {
 		opts.Panicked = func(op wire.Opcode, cause any, stack []byte) { t.Errorf("call %d panicked: %v\n%s", op, cause, stack) }
@@ -230,7 +231,7 @@ func start(t testing.TB, slots *Slots, table *Table, opts Options) *Server {
 }
 
 // still gives a server that looks at its slots only when sweep is called.
-func still(t testing.TB, slots *Slots, table *Table, opts Options) *Server {
+func still(t testing.TB, slots *Slots, table *call.Table, opts Options) *Server {
 	s := Start(context.Background(), slots, table, opts)
 	close(s.quit)
 	for i := range s.ranges {

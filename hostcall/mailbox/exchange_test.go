@@ -46,8 +46,8 @@ func mix(c *call.Call) {
 }
 
 // testTable serves the calls above.
-func testTable(stuck chan struct{}) *Table {
-	t := &Table{}
+func testTable(stuck chan struct{}) *call.Table {
+	t := &call.Table{}
 	t.Set(opMix, mix, false)
 	t.Set(opInline, mix, true)
 	t.Set(opEcho, call.PerLane(func(c *call.Call, lane int) errno.Errno {

@@ -38,8 +38,8 @@ func guarded(t testing.TB, size int) []byte {
 
 // greedy serves every opcode with a handler that reads all that it is shown and fills all room that it
 // is given.
-func greedy(inline bool) *Table {
-	t := &Table{}
+func greedy(inline bool) *call.Table {
+	t := &call.Table{}
 	var sink atomic.Uint32
 	h := call.PerLane(func(c *call.Call, lane int) errno.Errno {
 		sum := uint32(0)

@@ -2,7 +2,6 @@ package mailbox
 
 import (
 	"context"
-	"fmt"
 	"math/bits"
 	"runtime"
 	"runtime/debug"
@@ -15,59 +14,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 	"github.com/dialtone-gpu/dialtone/internal/nap"
 )
-
-// Table says who serves which opcode.
-type Table struct {
-	own  [128]entry // dialtone's calls
-	user []entry    // those from wire.FirstUserOpcode on
-}
-
-type entry struct {
-	handler call.Handler
-	inline  bool
-	in      int  // words that a packet must have at least
-	bytes   bool // it must carry bytes
-}
-
-// fits reports whether a packet has what the handler looks at.
-func (e *entry) fits(r *Request) bool {
-	return r.in() >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
-}
-
-// Set makes h serve op. An inline handler runs in the poller itself: it must neither block nor take
-// long, nor allocate.
-func (t *Table) Set(op wire.Opcode, h call.Handler, inline bool) {
-	e := entry{handler: h, inline: inline}
-	for _, c := range wire.Calls {
-		if c.Op == op {
-			e.in, e.bytes = c.In, c.Bytes
-		}
-	}
-	switch {
-	case int(op) < len(t.own):
-		t.own[op] = e
-	case op >= wire.FirstUserOpcode:
-		i := int(op - wire.FirstUserOpcode)
-		for len(t.user) <= i {
-			t.user = append(t.user, entry{})
-		}
-		t.user[i] = e
-	default:
-		panic(fmt.Sprintf("BUG: opcode %d belongs to no range", op))
-	}
-}
-
-func (t *Table) find(op wire.Opcode) *entry {
-	if int(op) < len(t.own) {
-		return &t.own[op]
-	}
-	if i := int(op) - wire.FirstUserOpcode; i >= 0 && i < len(t.user) {
-		return &t.user[i]
-	}
-	return &noEntry
-}
-
-var noEntry entry
 
 // Options tune a server; the zero value is right for tests only.
 type Options struct {
@@ -85,7 +31,7 @@ const moreLimit = 256 << 20
 // Server answers the requests of one kernel run.
 type Server struct {
 	slots *Slots
-	table *Table
+	table *call.Table
 	opts  Options
 
 	ctx      context.Context
@@ -130,7 +76,7 @@ const batchSize = 16
 
 type job struct {
 	request Request
-	entry   *entry
+	entry   *call.Entry
 	call    call.Call
 }
 
@@ -140,7 +86,7 @@ type partial struct {
 }
 
 // Start begins to serve.
-func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Server {
+func Start(ctx context.Context, slots *Slots, table *call.Table, opts Options) *Server {
 	n := max(1, min(opts.Pollers, slots.Slots/slotsPerPoller, maxPollers))
 	s := &Server{
 		slots: slots, table: table, opts: opts,
@@ -439,8 +385,8 @@ func (s *Server) scanned(r *slotRange, found *int) {
 
 // accept takes a request on: answers it here, or gives it to a worker.
 func (s *Server) accept(r *slotRange, request *Request) bool {
-	e := s.table.find(request.Op())
-	if !e.inline && e.handler != nil && e.fits(request) && request.Call&wire.More == 0 && !s.stopping.Load() {
+	e := s.table.Find(request.Op())
+	if !e.Inline && e.Handler != nil && fits(request, e) && request.Call&wire.More == 0 && !s.stopping.Load() {
 		return s.hand(request, e)
 	}
 	c := r.scratch
@@ -450,30 +396,33 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 	switch {
 	case s.stopping.Load():
 		c.FailAll(call.Stop)
-	case e.handler == nil || !e.fits(request) || c.HasBytes || s.slots.malformed(request):
+	case e.Handler == nil || !fits(request, e) || c.HasBytes || s.slots.malformed(request):
 		s.acceptOther(r, request, e, c)
 	default:
 		r.current = request
-		e.handler(c)
+		e.Handler(c)
 	}
 	s.reply(r, request, c)
 	return true
 }
 
+// fits reports whether a packet has what its handler looks at.
+func fits(r *Request, e *call.Entry) bool { return e.Fits(r.in(), r.Call&wire.WithBytes != 0) }
+
 // acceptOther is what is left of accept when a request is not of the simplest kind.
-func (s *Server) acceptOther(r *slotRange, request *Request, e *entry, c *call.Call) {
+func (s *Server) acceptOther(r *slotRange, request *Request, e *call.Entry, c *call.Call) {
 	switch {
 	case s.slots.malformed(request): // Accept has set the errno
 	case request.Call&wire.More != 0:
 		s.keep(request.Slot, c)
-	case e.handler == nil:
+	case e.Handler == nil:
 		c.FailAll(errno.ENOSYS)
-	case !e.fits(request):
+	case !fits(request, e):
 		c.FailAll(errno.EPROTO)
 	default:
 		s.joinPartial(request.Slot, c)
 		r.current = request
-		e.handler(c)
+		e.Handler(c)
 	}
 }
 
@@ -518,7 +467,7 @@ func (s *Server) joinPartial(slot int, c *call.Call) {
 }
 
 // hand gives a request to a worker, of which there are as many as block at once.
-func (s *Server) hand(request *Request, e *entry) bool {
+func (s *Server) hand(request *Request, e *call.Entry) bool {
 	var j *job
 	select {
 	case j = <-s.free:
@@ -597,7 +546,7 @@ func (s *Server) run(j *job) {
 		s.recycle(j)
 		s.idle.Add(1)
 	}()
-	j.entry.handler(&j.call)
+	j.entry.Handler(&j.call)
 	returned = true
 }
 
