@@ -5,8 +5,7 @@
 #define hc_argc() ((hc_i32)HC_P(argc))
 /* Argument i, terminated; 0 is the program's name. A null pointer past the last. */
 #define hc_argv(i) ((hc_u32)(i) < HC_P(argc) ? hc_string_at(hc, (hc_u32)(i)) : (GLOBAL const char *)0)
-/* Not 0 once the run is over: leave long loops. */
-#define hc_cancelled() (hc_breathe(), (hc_i32)hc_load(hc_mail_ + HC_CONTROL_ABORT))
+/* hc_cancelled() is not 0 once the run is over, or the work-item has to wait for another launch: leave long loops. */
 
 /* The value of an environment variable, 0 if there is none; served by the device. */
 HC_NOINLINE GLOBAL const char *hc_getenv_(HC, hc_view name) {
@@ -252,20 +251,20 @@ HC_NOINLINE hc_i32 hc_host_clock(HC, hc_u32 clock, hc_timespec *to) {
 }
 
 HC_INLINE hc_i64 hc_monotonic_ns_(HC) {
-#ifdef HC_DEVICE_CLOCK
-    return (hc_i64)(HC_DEVICE_CLOCK_NS() + hc_join(HC_P(clock_low), HC_P(clock_high)));
-#else
     hc_timespec t;
-    const hc_i32 e = hc_host_clock(hc, HC_CLOCK_MONOTONIC, &t);
-    return e ? (hc_i64)e : t.seconds * 1000000000 + (hc_i64)t.nanoseconds;
+    hc_i32 e;
+#ifdef HC_DEVICE_CLOCK
+    if (hc_own_clock()) return (hc_i64)(HC_DEVICE_CLOCK_NS() + hc_join(HC_P(clock_low), HC_P(clock_high)));
 #endif
+    e = hc_host_clock(hc, HC_CLOCK_MONOTONIC, &t);
+    return e ? (hc_i64)e : t.seconds * 1000000000 + (hc_i64)t.nanoseconds;
 }
 /* Nanoseconds of a clock that never goes back; the device's own where the plan says so. */
 #define hc_monotonic_ns() hc_monotonic_ns_(hc)
 
 HC_INLINE hc_i32 hc_clock_gettime_(HC, hc_i32 clock, hc_timespec *to) {
 #ifdef HC_DEVICE_CLOCK
-    if (clock == HC_CLOCK_MONOTONIC) {
+    if (clock == HC_CLOCK_MONOTONIC && hc_own_clock()) {
         const hc_i64 ns = hc_monotonic_ns_(hc);
         to->seconds = ns / 1000000000;
         to->nanoseconds = (hc_u32)(ns % 1000000000);

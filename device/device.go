@@ -54,6 +54,9 @@ func Dialects() []string {
 	return names
 }
 
+// Relaunch is the define that selects the client of the relaunch transport in place of the mailbox's.
+const Relaunch = "HC_RELAUNCH"
+
 // Options is what the plan and the program decide about the text.
 type Options struct {
 	// Defines are macros to set, "NAME" or "NAME=VALUE".
@@ -92,7 +95,11 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 	include("wire.h")
 	include("views.h")
 	include("services.h")
-	include("port.h")
+	if slices.Contains(opts.Defines, Relaunch) {
+		include("relaunch.h")
+	} else {
+		include("port.h")
+	}
 	for _, s := range d.spaces {
 		fmt.Fprintf(&b, "#define HC_SPACE %s\n#define HC_FIELD %s\n#define HC_SPACE_ID %du\n", s.qualifier, s.field, s.id)
 		if s.constant {
@@ -102,6 +109,7 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 		b.WriteString("#undef HC_SPACE\n#undef HC_FIELD\n#undef HC_SPACE_ID\n#undef HC_SPACE_CONSTANT\n")
 	}
 	include("transfer.h")
+	include("resume.h")
 	include("calls.h")
 	fmt.Fprintf(&b, "#line 1 %q\n%s\n", u.Name, u.Text)
 	if d.entries != nil {

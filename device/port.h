@@ -186,3 +186,13 @@ HC_NOINLINE void hc_flush(HC, hc_port *p, hc_u32 call) {
     p->ticket = hc_next_ticket(hc, p->slot, p->ticket, p->mask);
     p->staged = 0u;
 }
+
+/* Where the next n bytes of a lane go, and where those that it gets are. */
+HC_INLINE GLOBAL hc_u32 *hc_bulk_in(HC, const hc_port *p, hc_u32 n) { return hc_mail_ + (HC_P(bulk_in) + p->bulk + p->staged) / 4u; }
+#define hc_sends(to) 1
+HC_INLINE GLOBAL const hc_u32 *hc_bulk_out(HC, const hc_port *p) { return hc_mail_ + (HC_P(bulk_out) + p->bulk) / 4u; }
+
+/* The run is over. */
+#define hc_cancelled() (hc_breathe(), (hc_i32)hc_load(hc_mail_ + HC_CONTROL_ABORT))
+/* Whether the device's clock will do, where it has one. */
+#define hc_own_clock() 1

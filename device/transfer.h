@@ -15,13 +15,8 @@ HC_INLINE hc_u32 hc_length(hc_view v, hc_u32 most) {
     return n;
 }
 
-HC_INLINE GLOBAL hc_u32 *hc_bulk_in(HC, const hc_port *p) { return hc_mail_ + (HC_P(bulk_in) + p->bulk) / 4u; }
-HC_INLINE GLOBAL const hc_u32 *hc_bulk_out(HC, const hc_port *p) { return hc_mail_ + (HC_P(bulk_out) + p->bulk) / 4u; }
-
-/* Stages at most n bytes from offset of v, as many as fit. */
-HC_INLINE hc_u32 hc_stage(HC, hc_port *p, hc_view v, hc_u32 offset, hc_u32 n) {
-    GLOBAL hc_u32 *to = hc_bulk_in(hc, p) + p->staged / 4u;
-    if (n > p->share - p->staged) n = p->share - p->staged;
+/* n bytes of a view, from offset on, to memory of words. */
+HC_INLINE void hc_copy_from(GLOBAL hc_u32 *to, hc_view v, hc_u32 offset, hc_u32 n) {
 #ifdef HC_ONE_SPACE
     hc_copy_in(to, v.any + offset, n);
 #else
@@ -30,6 +25,25 @@ HC_INLINE hc_u32 hc_stage(HC, hc_port *p, hc_view v, hc_u32 offset, hc_u32 n) {
     else if (v.space == 2u) hc_copy_in(to, v.in_group + offset, n);
     else hc_copy_in(to, v.in_fixed + offset, n);
 #endif
+}
+
+/* n bytes to a room, from offset on. */
+HC_INLINE void hc_copy_to(hc_room r, hc_i64 offset, GLOBAL const hc_u32 *from, hc_u32 n) {
+#ifdef HC_ONE_SPACE
+    hc_copy_out(r.any + offset, from, n);
+#else
+    if (r.space == 0u) hc_copy_out(r.in_own + offset, from, n);
+    else if (r.space == 1u) hc_copy_out(r.in_global + offset, from, n);
+    else hc_copy_out(r.in_group + offset, from, n);
+#endif
+}
+
+/* Stages at most n bytes from offset of v, as many as fit. */
+HC_INLINE hc_u32 hc_stage(HC, hc_port *p, hc_view v, hc_u32 offset, hc_u32 n) {
+    GLOBAL hc_u32 *to;
+    if (n > p->share - p->staged) n = p->share - p->staged;
+    to = hc_bulk_in(hc, p, n);
+    if (hc_sends(to)) hc_copy_from(to, v, offset, n);
     p->staged += n;
     return n;
 }
@@ -51,21 +65,14 @@ HC_NOINLINE void hc_put(HC, hc_port *p, hc_u32 call, hc_view v, hc_u32 n) {
 HC_INLINE void hc_put_words(HC, hc_port *p, hc_u32 call, hc_u32 n, hc_u32 a, hc_u32 b, hc_u32 c) {
     GLOBAL hc_u32 *to;
     if (hc_any(p->mask, p->staged + 4u * n > p->share)) hc_flush(hc, p, call);
-    to = hc_bulk_in(hc, p) + p->staged / 4u;
-    if (n > 0u) hc_store(to, a);
-    if (n > 1u) hc_store(to + 1, b);
-    if (n > 2u) hc_store(to + 2, c);
+    to = hc_bulk_in(hc, p, 4u * n);
+    if (hc_sends(to)) {
+        if (n > 0u) hc_store(to, a);
+        if (n > 1u) hc_store(to + 1, b);
+        if (n > 2u) hc_store(to + 2, c);
+    }
     p->staged += 4u * n;
 }
 
 /* Stores n received bytes. */
-HC_INLINE void hc_get(HC, const hc_port *p, hc_room r, hc_i64 offset, hc_u32 n) {
-    GLOBAL const hc_u32 *from = hc_bulk_out(hc, p);
-#ifdef HC_ONE_SPACE
-    hc_copy_out(r.any + offset, from, n);
-#else
-    if (r.space == 0u) hc_copy_out(r.in_own + offset, from, n);
-    else if (r.space == 1u) hc_copy_out(r.in_global + offset, from, n);
-    else hc_copy_out(r.in_group + offset, from, n);
-#endif
-}
+HC_INLINE void hc_get(HC, const hc_port *p, hc_room r, hc_i64 offset, hc_u32 n) { hc_copy_to(r, offset, hc_bulk_out(hc, p), n); }

@@ -120,7 +120,10 @@ func argumentList(s string) ([]string, bool) {
 }
 
 // blank replaces comments, literals and preprocessor lines by spaces; lines and places stay.
-func blank(text string) string {
+func blank(text string) string { return blankBut(text, false) }
+
+// blankBut may leave preprocessor lines.
+func blankBut(text string, directives bool) string {
 	out := []byte(text)
 	wipe := func(from, to int) {
 		for i := from; i < to && i < len(out); i++ {
@@ -143,7 +146,7 @@ func blank(text string) string {
 			i = find(i+2, "*/")
 			wipe(from, i)
 			continue // as good as a space
-		case strings.HasPrefix(text[i:], "//"), c == '#' && lineStart:
+		case strings.HasPrefix(text[i:], "//"), c == '#' && lineStart && !directives:
 			for i < len(text) && (text[i] != '\n' || text[i-1] == '\\') {
 				i++
 			}

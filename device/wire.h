@@ -14,7 +14,41 @@
 #define HC_MORE 0x20000000u
 #define HC_FLAG_TAGGED 1u
 #define HC_CONTROL_ABORT 0u /* word of the control block */
+#define HC_OPCODE_MASK 0xffffu
 #define HC_ERRNO_STOP 0xffu /* ends the calling lane */
+
+#define HC_FLAG_RESUMABLE 2u
+#define HC_FLAG_RESUMED 4u
+#define HC_OUT_POSTED 0u /* words of the outbox's head */
+#define HC_OUT_CANCELLED 1u
+#define HC_OUT_FULL 2u
+#define HC_OUT_OWN 3u
+#define HC_OUT_GROUP 4u
+#define HC_OUT_HEAD 0x10u /* their number */
+#define HC_RECORD_KIND_SHIFT 0x14u /* above the size */
+#define HC_RECORD_LAUNCH_SHIFT 0x18u
+#define HC_RECORD_HEAD 2u /* words */
+#define HC_RECORD_BYTES 1u /* kinds */
+#define HC_RECORD_CALL 2u
+#define HC_RECORD_END 3u
+#define HC_RECORD_DIVERGED 4u
+#define HC_RECORD_REFUSED 5u
+#define HC_ANSWER_KIND_SHIFT 8u /* above the errno */
+#define HC_ANSWER_KIND_MASK 3u
+#define HC_ANSWER_SIZE_SHIFT 0xau
+#define HC_ANSWER_HEAD 2u /* words */
+#define HC_ANSWER_END 0u /* kinds */
+#define HC_ANSWER_GIVEN 1u
+#define HC_ANSWER_PENDING 2u
+#define HC_ITEM_CANCELLED 0u /* words of a work-item */
+#define HC_ITEM_CURSOR 1u
+#define HC_ITEM_TAKEN 2u
+#define HC_ITEM_DONE 3u
+#define HC_ITEM_WORDS 4u /* their number */
+#define HC_ITEM_SAVED 0x80000000u /* bit of HC_ITEM_DONE */
+#define HC_GROUP_CANCELLED 0u /* words of a group */
+#define HC_GROUP_SAVED 1u
+#define HC_GROUP_WORDS 2u /* their number */
 
 #define HC_OP_NOOP 1u /* gives the word back */
 #define HC_OP_WRITE 0x10u /* bytes, fd -> bytes written */
@@ -186,4 +220,14 @@ typedef struct {
     hc_u32 strings; /* byte offset of the strings in the local buffer */
     hc_u32 argc;
     hc_u32 envc;
+    hc_u32 launch; /* relaunch transport: number of the launch */
+    hc_u32 outbox; /* words of the outbox */
+    hc_u32 posted; /* words posted before this launch */
+    hc_u32 inbox; /* word offset of the inbox in the mail buffer, 0 without answers */
+    hc_u32 items; /* word offsets in the local buffer: of the work-items' state */
+    hc_u32 groups; /* of the groups' state */
+    hc_u32 own; /* of the work-items' checkpoints */
+    hc_u32 own_bytes; /* of each */
+    hc_u32 group; /* of the groups' checkpoints */
+    hc_u32 group_bytes; /* of each */
 } hc_params;

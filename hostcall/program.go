@@ -9,6 +9,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall/call"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
@@ -81,7 +82,12 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if r.transport, err = p.runtime.mailed(r, subgroups, items); err != nil {
+	if p.runtime.plan.Transport == plan.Relaunched {
+		r.transport, err = p.runtime.relaunched(r, decl.Name, items)
+	} else {
+		r.transport, err = p.runtime.mailed(r, subgroups, items)
+	}
+	if err != nil {
 		return Result{}, errors.Join(err, r.files.Close())
 	}
 	return r.do(ctx, kernel)
@@ -109,6 +115,7 @@ type run struct {
 	files     *service.Files
 	transport transport
 	end       ending
+	lost      error // what was posted and could not be served
 }
 
 func newRun(p *Program, l Launch) (*run, error) {
@@ -173,31 +180,41 @@ func (r *run) outcome(res *Result, err error, kernel string) error {
 	switch {
 	case errors.As(cause, &exit):
 		res.ExitCode = int(exit.Code)
+		if r.lost != nil {
+			return fmt.Errorf("kernel %s: %w", kernel, r.lost)
+		}
 		return nil
 	case cause != nil:
 		return fmt.Errorf("kernel %s: %w", kernel, cause)
+	}
+	if r.lost != nil {
+		err = errors.Join(err, fmt.Errorf("kernel %s: %w", kernel, r.lost))
 	}
 	return err
 }
 
 func (rt *Runtime) panicked(op wire.Opcode, cause any, stack []byte) {
-	if rt.opts.Warn == nil {
-		return
+	if rt.opts.Warn != nil {
+		rt.opts.Warn(fmt.Sprintf("the handler of call %s panicked: %v\n%s", rt.callName(op), cause, stack))
 	}
-	name := fmt.Sprintf("call %d", op)
+}
+
+// callName is an opcode for people.
+func (rt *Runtime) callName(op wire.Opcode) string {
+	name := fmt.Sprint(uint16(op))
 	rt.mutex.Lock()
 	for n, f := range rt.functions {
 		if f.op == op {
-			name = "call " + n
+			name = n
 		}
 	}
 	rt.mutex.Unlock()
 	for _, c := range wire.Calls {
 		if c.Op == op {
-			name = "call " + c.Name
+			name = c.Name
 		}
 	}
-	rt.opts.Warn(fmt.Sprintf("the handler of %s panicked: %v\n%s", name, cause, stack))
+	return name
 }
 
 // warnFormat reports a format that does not fit its arguments: the kernel only sees EINVAL.

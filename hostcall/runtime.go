@@ -21,6 +21,8 @@ import (
 type Options struct {
 	// Plan replaces the plan that would be made from probing the device.
 	Plan *plan.Plan
+	// Transport, plan.Mailbox or plan.Relaunched, replaces the one of the plan; empty leaves it.
+	Transport string
 	// Pollers is the most goroutines that watch for requests, 1 to 4; 0 chooses by the machine.
 	Pollers int
 	// Warn is told of what does not end a run: a handler that panicked, with its stack. Nil discards.
@@ -40,7 +42,9 @@ type Runtime struct {
 	mutex     sync.Mutex
 	functions map[string]registered
 	sessions  []*session // idle ones
+	rooms     []*room    // likewise, of the relaunch transport
 	closed    bool
+	outbox    int // bytes of every outbox, for tests; 0 chooses by the launch
 }
 
 type registered struct {
@@ -57,14 +61,16 @@ func New(ctx context.Context, dev *hal.Device, opts *Options) (*Runtime, error) 
 	}
 	if r.opts.Plan != nil {
 		r.plan = *r.opts.Plan
-		return r, nil
+	} else {
+		var err error
+		if r.found, err = probe.Device(ctx, dev); err != nil {
+			return nil, err
+		}
+		r.plan = plan.Make(dev.Info().URI, r.found)
 	}
 	var err error
-	if r.found, err = probe.Device(ctx, dev); err != nil {
-		return nil, err
-	}
-	r.plan = plan.Make(dev.Info().URI, r.found)
-	return r, nil
+	r.plan, err = r.plan.Over(r.opts.Transport)
+	return r, err
 }
 
 // Plan tells how each service is served.
@@ -109,6 +115,9 @@ func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error)
 	if err := r.plan.NeedsHost(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if err := r.waits(unit); err != nil {
+		return nil, err
+	}
 	calls := map[string]uint16{}
 	table := &call.Table{}
 	r.mutex.Lock()
@@ -126,6 +135,24 @@ func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error)
 		return nil, err
 	}
 	return &Program{runtime: r, unit: unit, module: module, functions: table}, nil
+}
+
+// waits refuses a file with a kernel whose calls would never be answered.
+func (r *Runtime) waits(unit *device.Unit) error {
+	for _, k := range unit.Kernels {
+		if unit.Resumable(k.Name) {
+			continue
+		}
+		for _, call := range unit.Waits(k.Name) {
+			if call == "hc_monotonic_ns" && r.plan.Route(plan.Monotonic) == plan.Device {
+				continue
+			}
+			if err := r.plan.Waits(k.Name, call); err != nil {
+				return fmt.Errorf("%s:%d: %w", unit.Name, k.Line, err)
+			}
+		}
+	}
+	return nil
 }
 
 // pollers is how many goroutines may watch a mailbox.
@@ -148,6 +175,9 @@ func (r *Runtime) Close() error {
 	for _, s := range r.sessions {
 		errs = append(errs, s.close())
 	}
-	r.sessions = nil
+	for _, m := range r.rooms {
+		errs = append(errs, m.close())
+	}
+	r.sessions, r.rooms = nil, nil
 	return errors.Join(errs...)
 }

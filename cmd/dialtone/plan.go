@@ -28,6 +28,7 @@ type planJSON struct {
 
 func (p *process) newPlan() *cobra.Command {
 	var asJSON bool
+	var transport string
 	cmd := &cobra.Command{
 		Use:   "plan [DEVICE]",
 		Short: "Tell how each service reaches a kernel on a device, and why",
@@ -40,7 +41,7 @@ What was found is kept for the next time.`,
 		Args: between(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.on(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, dev *hal.Device) error {
-				report, err := p.plan(ctx, dev)
+				report, err := p.plan(ctx, dev, transport)
 				if err != nil {
 					return err
 				}
@@ -52,13 +53,14 @@ What was found is kept for the next time.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	transportFlag(cmd, &transport)
 	return cmd
 }
 
-func (p *process) plan(ctx context.Context, dev *hal.Device) (*planJSON, error) {
+func (p *process) plan(ctx context.Context, dev *hal.Device, transport string) (*planJSON, error) {
 	info := dev.Info()
 	p.stage("probing %s", info.URI)
-	rt, err := hostcall.New(ctx, dev, nil)
+	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Transport: transport})
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 // job is the command line of run.
 type job struct {
 	device, kernel string
+	transport      string
 	grid, block    dims
 	dirs, env      []string
 	timeout        time.Duration
@@ -55,12 +56,18 @@ it. The first Ctrl-C ends the run, the second does not wait for it.`,
 	f.SetInterspersed(false)
 	f.StringVar(&j.device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
 	f.StringVar(&j.kernel, "kernel", "", "the `name` of the kernel, if the file has several")
+	transportFlag(cmd, &j.transport)
 	f.Var(&j.grid, "grid", "`groups` in up to three dimensions: N, NxM or NxMxK (default 1)")
 	f.Var(&j.block, "block", "work-`items` of a group, likewise (default 1)")
 	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the kernel, `HOST[:GUEST[:ro]]`; may be repeated")
 	f.StringArrayVar(&j.env, "env", nil, "set a variable of the kernel's environment, `K=V`; may be repeated")
 	f.DurationVar(&j.timeout, "timeout", 0, "end the kernel after that `time`, as in 30s (default none)")
 	return cmd
+}
+
+// transportFlag is that of every command which plans.
+func transportFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "transport", "", "how calls reach the host, `mailbox` or relaunch; what the plan chooses if not given")
 }
 
 // grace is how long a kernel may take to end once its run is over.
@@ -139,7 +146,7 @@ func (p *process) run(ctx context.Context, j job) error {
 func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string, allowed policy.Policy) error {
 	uri := dev.Info().URI
 	p.stage("probing %s", uri)
-	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn})
+	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn, Transport: j.transport})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ enum {
     WORKERS = 128, /* work-items of a group that search; more would only wait */
     READERS = 64,  /* work-items of a group that read, at most */
     SHARERS = 32,  /* groups that take part; more would only walk */
+    STEPS = 16,    /* of the walk, between which a launch that is started again need not go through them again */
     KEEP = 16,     /* directories that a group keeps open: all groups together stay below the 1024 descriptors of a run */
     PATH = 4096
 };
@@ -548,9 +549,10 @@ DEVICE hc_i32 take_pieces(HC, GROUP state *s, GLOBAL const char *pattern) {
 /* The leader makes something of what the others did, and says what they do next. */
 DEVICE void lead(HC, GROUP state *s, GLOBAL const char *pattern) {
     hc_i32 e = 0;
+    hc_u32 steps;
     if (s->step == READ) e = take_pieces(hc, s, pattern);
     else if (s->step == SCAN) take_hits(hc, s);
-    for (;;) {
+    for (steps = 0u;; steps++) {
         if (s->broken < 0) { /* told once, as every error */
             hc_u32 i;
             for (i = 0u; i < sizeof("write error"); i++) s->path[i] = "write error"[i];
@@ -559,7 +561,7 @@ DEVICE void lead(HC, GROUP state *s, GLOBAL const char *pattern) {
             s->trouble = 1u;
         }
         if (e < 0) hc_fprintf(2, "grep: %s: error %d\n", s->path, -e);
-        if (s->step != NEXT) break;
+        if (s->step != NEXT || steps == STEPS) break;
         e = next(hc, s);
     }
 }
@@ -569,11 +571,13 @@ KERNEL(grep) {
     const hc_u32 me = (hc_local_id_in(2) * hc_group_size_in(1) + hc_local_id_in(1)) * hc_group_size_in(0) + hc_local_id_in(0);
     GLOBAL const char *pattern = hc_argv(1);
     int go_on;
-    if (me == 0u)
+    HC_RESUMABLE;
+    if (!HC_GROUP_RESTORE(s) && me == 0u)
         begin(hc, &s, (hc_group_id_in(2) * hc_group_count_in(1) + hc_group_id_in(1)) * hc_group_count_in(0) + hc_group_id_in(0),
             hc_group_count_in(0) * hc_group_count_in(1) * hc_group_count_in(2),
             hc_group_size_in(0) * hc_group_size_in(1) * hc_group_size_in(2), pattern);
     do {
+        HC_GROUP_CHECKPOINT(s);
         if (me == 0u) lead(hc, &s, pattern);
         hc_barrier();
         go_on = s.step != DONE;

@@ -9,6 +9,7 @@ KERNEL(hello) {
     hc_i64 n, i;
     hc_i32 fd;
 
+    HC_RESUMABLE;
     hc_printf("Hello from group %u of %u!\n", hc_group_id(), hc_group_count());
     if (hc_global_id() != 0u) return;
 

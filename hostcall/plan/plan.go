@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
 )
@@ -51,7 +52,7 @@ type Decision struct {
 // Plan is the outcome for one device.
 type Plan struct {
 	Device    string     `json:"device"`
-	Transport string     `json:"transport"`          // "mailbox", or "none"
+	Transport string     `json:"transport"`          // "mailbox", "relaunch", or "none"
 	Obstacle  string     `json:"obstacle,omitempty"` // why there is no transport
 	Decisions []Decision `json:"decisions"`
 	// Defines are the macros that make the kernel library follow the plan.
@@ -68,25 +69,77 @@ func (p Plan) Route(s Service) Route {
 	return Unavailable
 }
 
+// Transports.
+const (
+	Mailbox    = "mailbox"  // a running kernel asks and the host answers
+	Relaunched = "relaunch" // the host answers between the launches of a kernel
+	None       = "none"
+)
+
 // NeedsHost is the error for a plan without a transport, naming what is missing.
 func (p Plan) NeedsHost() error {
-	if p.Transport != "none" {
+	if p.Transport != None {
 		return nil
 	}
-	return fmt.Errorf("%s: kernels cannot call the host here: the capability %s is missing: %s",
-		p.Device, capabilities.CommMailbox, p.Obstacle)
+	return fmt.Errorf("%s: kernels cannot call the host here: the capabilities %s and %s are missing: %s",
+		p.Device, capabilities.CommMailbox, capabilities.ExecBasic, p.Obstacle)
+}
+
+// Waits is the error for a kernel that makes calls with an answer, and cannot be started again to get it, where that is the only
+// way; nil elsewhere. It names what is missing.
+func (p Plan) Waits(kernel, call string) error {
+	if p.Transport != Relaunched {
+		return nil
+	}
+	return fmt.Errorf("kernel %s: %s needs an answer while the kernel runs: %s: the capability %s is missing: %s; a kernel that says HC_RESUMABLE is started again with the answer",
+		kernel, call, p.Device, capabilities.CommMailbox, p.Obstacle)
+}
+
+// Over gives the plan for another transport than the one chosen, [Mailbox] or [Relaunched]; "" leaves it.
+func (p Plan) Over(transport string) (Plan, error) {
+	switch {
+	case transport == "" || transport == p.Transport:
+		return p, nil
+	case transport == Relaunched && p.Transport == Mailbox:
+		return p.relaunched("the transport " + Relaunched + " was asked for"), nil
+	case transport == Mailbox || transport == Relaunched:
+		return p, fmt.Errorf("%s: there is no transport %s: %s", p.Device, transport, p.Obstacle)
+	}
+	return p, fmt.Errorf("no transport is called %q; there are %s and %s", transport, Mailbox, Relaunched)
+}
+
+// relaunched has every call that goes through the mailbox wait for the end of a launch.
+func (p Plan) relaunched(obstacle string) Plan {
+	p.Transport, p.Obstacle = Relaunched, obstacle
+	p.Decisions = slices.Clone(p.Decisions)
+	for i := range p.Decisions {
+		d := &p.Decisions[i]
+		switch {
+		case d.Service == Monotonic && d.Route == Device:
+			d.Rule += "; kernels that say HC_RESUMABLE ask the host, so that a replay reads the same"
+		case d.Route != Host:
+		case d.Service == Process:
+			d.Route, d.Rule = Deferred, "posted, and served when the launch ends: "+obstacle
+		case d.Service == Streams:
+			d.Route, d.Rule = Relaunch, "kernels that say HC_RESUMABLE are started again with the answer; what others print is posted, and served when the launch ends: "+obstacle
+		default:
+			d.Route, d.Rule = Relaunch, "kernels that say HC_RESUMABLE are started again with the answer: "+obstacle
+		}
+		if d.Route == Relaunch || d.Route == Deferred {
+			d.Better = "proven " + string(capabilities.CommMailbox)
+		}
+	}
+	p.Defines = append([]string{"HC_RELAUNCH"}, p.Defines...)
+	return p
 }
 
 // Make plans for a device.
 func Make(device string, set capabilities.Set) Plan {
-	p := Plan{Device: device, Transport: "mailbox"}
+	p := Plan{Device: device, Transport: Mailbox}
 	hosted := Host
-	if !set.Has(capabilities.CommMailbox) {
-		p.Transport, hosted = "none", Unavailable
-		p.Obstacle = "the host and a running kernel do not see each other's writes"
-		if f := set[capabilities.CommMailbox]; len(f.Facts) > 0 {
-			p.Obstacle = f.Facts[0].Source + ": " + f.Facts[0].Value
-		}
+	if !set.Has(capabilities.CommMailbox) && !set.Has(capabilities.ExecBasic) {
+		p.Transport, hosted = None, Unavailable
+		p.Obstacle = obstacle(set[capabilities.ExecBasic], "kernels are not known to work")
 	}
 	for _, s := range Services {
 		d := Decision{Service: s, Route: hosted, Evidence: []capabilities.ID{capabilities.CommMailbox}}
@@ -113,5 +166,16 @@ func Make(device string, set capabilities.Set) Plan {
 	if set.Has(capabilities.HostYield) {
 		p.Defines = append(p.Defines, "HC_HOST_YIELD")
 	}
+	if hosted == Host && !set.Has(capabilities.CommMailbox) {
+		return p.relaunched(obstacle(set[capabilities.CommMailbox], "the host and a running kernel are not known to see each other's writes"))
+	}
 	return p
+}
+
+// obstacle is what a finding says against a capability.
+func obstacle(f capabilities.Finding, otherwise string) string {
+	if len(f.Facts) > 0 {
+		return f.Facts[0].Source + ": " + f.Facts[0].Value
+	}
+	return otherwise
 }

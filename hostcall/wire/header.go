@@ -12,6 +12,42 @@ type Constant struct {
 	Doc   string
 }
 
+// relaunch are the numbers of the relaunch transport.
+var relaunch = []Constant{
+	{"FLAG_RESUMABLE", FlagResumable, ""},
+	{"FLAG_RESUMED", FlagResumed, ""},
+	{"OUT_POSTED", OutPosted, "words of the outbox's head"},
+	{"OUT_CANCELLED", OutCancelled, ""},
+	{"OUT_FULL", OutFull, ""},
+	{"OUT_OWN", OutOwn, ""},
+	{"OUT_GROUP", OutGroup, ""},
+	{"OUT_HEAD", OutHead, "their number"},
+	{"RECORD_KIND_SHIFT", RecordKindShift, "above the size"},
+	{"RECORD_LAUNCH_SHIFT", RecordLaunchShift, ""},
+	{"RECORD_HEAD", RecordHead, "words"},
+	{"RECORD_BYTES", RecordBytes, "kinds"},
+	{"RECORD_CALL", RecordCall, ""},
+	{"RECORD_END", RecordEnd, ""},
+	{"RECORD_DIVERGED", RecordDiverged, ""},
+	{"RECORD_REFUSED", RecordRefused, ""},
+	{"ANSWER_KIND_SHIFT", AnswerKindShift, "above the errno"},
+	{"ANSWER_KIND_MASK", AnswerKindMask, ""},
+	{"ANSWER_SIZE_SHIFT", AnswerSizeShift, ""},
+	{"ANSWER_HEAD", AnswerHead, "words"},
+	{"ANSWER_END", AnswerEnd, "kinds"},
+	{"ANSWER_GIVEN", AnswerGiven, ""},
+	{"ANSWER_PENDING", AnswerPending, ""},
+	{"ITEM_CANCELLED", ItemCancelled, "words of a work-item"},
+	{"ITEM_CURSOR", ItemCursor, ""},
+	{"ITEM_TAKEN", ItemTaken, ""},
+	{"ITEM_DONE", ItemDone, ""},
+	{"ITEM_WORDS", ItemWords, "their number"},
+	{"ITEM_SAVED", ItemSaved, "bit of HC_ITEM_DONE"},
+	{"GROUP_CANCELLED", GroupCancelled, "words of a group"},
+	{"GROUP_SAVED", GroupSaved, ""},
+	{"GROUP_WORDS", GroupWords, "their number"},
+}
+
 // Header renders the C header; groups of extra constants (errnos, flags of services) follow
 // the format's own.
 func Header(extra ...[]Constant) string {
@@ -40,8 +76,13 @@ func Header(extra ...[]Constant) string {
 		{"MORE", More, ""},
 		{"FLAG_TAGGED", FlagTagged, ""},
 		{"CONTROL_ABORT", ControlAbort, "word of the control block"},
+		{"OPCODE_MASK", OpcodeMask, ""},
 		{"ERRNO_STOP", ErrnoStop, "ends the calling lane"},
 	} {
+		define(c.Name, c.Value, c.Doc)
+	}
+	b.WriteByte('\n')
+	for _, c := range relaunch {
 		define(c.Name, c.Value, c.Doc)
 	}
 	b.WriteByte('\n')

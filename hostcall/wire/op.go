@@ -80,3 +80,14 @@ var Calls = []Call{
 	{OpAbort, "ABORT", 2, 0, true, "message, line"},
 	{OpAssert, "ASSERT", 2, 0, true, "file, NUL, condition; line"},
 }
+
+// BytesBack gives the word of an answer that counts the bytes which come back with it, if any do.
+func BytesBack(op Opcode) (word int, ok bool) {
+	switch {
+	case op == OpRead, op == OpPread, op == OpRandom, op >= FirstUserOpcode:
+		return 0, true
+	case op == OpReaddir:
+		return 5, true
+	}
+	return 0, false
+}

@@ -17,6 +17,8 @@ type Params struct {
 	ClockOffset   int64  // added to the device's clock to give the host's monotonic time, ns
 	Strings       uint32 // byte offset of the argument and environment block in the local buffer
 	Argc, Envc    uint32
+
+	Relaunch // of the relaunch transport
 }
 
 // ParamTable lists the words in order; the C structure is generated from it.
@@ -47,6 +49,16 @@ var ParamTable = []Param{
 	{"strings", "byte offset of the strings in the local buffer", func(p *Params) uint32 { return p.Strings }},
 	{"argc", "", func(p *Params) uint32 { return p.Argc }},
 	{"envc", "", func(p *Params) uint32 { return p.Envc }},
+	{"launch", "relaunch transport: number of the launch", func(p *Params) uint32 { return p.Launch }},
+	{"outbox", "words of the outbox", func(p *Params) uint32 { return p.Outbox }},
+	{"posted", "words posted before this launch", func(p *Params) uint32 { return p.Posted }},
+	{"inbox", "word offset of the inbox in the mail buffer, 0 without answers", func(p *Params) uint32 { return p.Inbox }},
+	{"items", "word offsets in the local buffer: of the work-items' state", func(p *Params) uint32 { return p.Items }},
+	{"groups", "of the groups' state", func(p *Params) uint32 { return p.Groups }},
+	{"own", "of the work-items' checkpoints", func(p *Params) uint32 { return p.Own }},
+	{"own_bytes", "of each", func(p *Params) uint32 { return p.OwnBytes }},
+	{"group", "of the groups' checkpoints", func(p *Params) uint32 { return p.Group }},
+	{"group_bytes", "of each", func(p *Params) uint32 { return p.GroupBytes }},
 }
 
 // Bytes encodes the structure as kernels read it.

@@ -1,0 +1,114 @@
+package device
+
+import (
+	"regexp"
+	"slices"
+)
+
+// Waiting lists the calls that give an answer, so that a kernel that makes one has to wait for the host, or to be started
+// again. Posted lists those that need none.
+var (
+	Waiting = []string{"hc_read", "hc_pread", "hc_pwrite", "hc_open", "hc_close", "hc_lseek", "hc_ftruncate", "hc_fsync", "hc_stat", "hc_fstat",
+		"hc_readdir", "hc_mkdir", "hc_unlink", "hc_rmdir", "hc_rename", "hc_clock_gettime", "hc_monotonic_ns", "hc_nanosleep", "hc_random",
+		"hc_call_words", "hc_call", "hc_noop", "hc_exchange_words", "hc_simple_call"}
+	Posted = []string{"hc_write", "hc_puts", "hc_printf", "hc_fprintf", "hc_exit", "hc_abort", "hc_assert"}
+)
+
+// resumable is the word with which a kernel says that it may be started again.
+const resumable = "HC_RESUMABLE"
+
+// Resumable reports whether a kernel says that it may be started again.
+func (u *Unit) Resumable(kernel string) bool { return slices.Contains(u.words(kernel), resumable) }
+
+// Waits gives the calls with an answer that a kernel may come to, in the order of [Waiting]. It follows the functions and macros
+// of the file by name, and takes for used what the preprocessor may leave out.
+func (u *Unit) Waits(kernel string) []string {
+	words := u.words(kernel)
+	var calls []string
+	for _, c := range Waiting {
+		if slices.Contains(words, c) {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+var (
+	word       = regexp.MustCompile(`[A-Za-z_]\w*`)
+	definition = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*define[ \t]+([A-Za-z_]\w*)((?:.*\\\r?\n)*.*)$`)
+)
+
+// words gives the identifiers in a kernel's body, in the functions and macros that it names, and so on.
+func (u *Unit) words(kernel string) []string {
+	bodies := map[string]string{}
+	for _, m := range definition.FindAllStringSubmatch(blankBut(u.Text, true), -1) {
+		bodies[m[1]] += m[2] + "\n"
+	}
+	kernels := functions(blank(u.Text), bodies)
+	var found []string
+	seen := map[string]bool{}
+	for next := []string{kernels[kernel]}; len(next) > 0; {
+		text := next[0]
+		next = next[1:]
+		for _, w := range word.FindAllString(text, -1) {
+			if !seen[w] {
+				seen[w] = true
+				found = append(found, w)
+				if body, ok := bodies[w]; ok {
+					next = append(next, body)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// functions adds what is between the braces of each function, and gives that of each kernel.
+func functions(code string, bodies map[string]string) (kernels map[string]string) {
+	kernels = map[string]string{}
+	depth, from := 0, 0
+	name, first := "", "" // of the parenthesis before the brace: what stands before it, and its first word
+	for i := 0; i < len(code); i++ {
+		switch code[i] {
+		case '(':
+			if depth > 0 {
+				continue
+			}
+			before := word.FindAllString(code[from:i], -1)
+			list, ok := argumentList(code[i+1:])
+			if !ok {
+				return kernels // it is not closed
+			}
+			if len(before) == 0 {
+				continue
+			}
+			name, first = before[len(before)-1], word.FindString(list[0])
+			for _, p := range list {
+				i += len(p) + 1
+			}
+		case '{':
+			if depth == 0 {
+				from = i
+			}
+			depth++
+		case ';':
+			if depth == 0 {
+				from, name = i, ""
+			}
+		case '}':
+			if depth == 0 {
+				continue
+			}
+			if depth--; depth > 0 {
+				continue
+			}
+			if name == "KERNEL" {
+				kernels[first] += code[from:i]
+			} else if name != "" {
+				bodies[name] += code[from:i] + "\n"
+			}
+			from, name = i, ""
+		}
+	}
+	return kernels
+}
