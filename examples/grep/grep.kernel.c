@@ -305,7 +305,7 @@ DEVICE hc_i32 finish(HC, GROUP state *s) {
 
 /* Goes on towards the group's next file. Gives an error that this group has to tell. */
 DEVICE hc_i32 next(HC, GROUP state *s) {
-    hc_i32 e = walk(hc, s);
+    hc_i32 e = s->broken != 0 ? NO_MORE : walk(hc, s); /* the path of what is broken is gone */
     hc_u32 ours = e != NOTHING;
     if (e == A_FILE && s->phase != MEETING) ours = s->index++ % s->sharers == s->group;
     if (e < 0) ours = s->group == 0u; /* all groups meet it, one tells */
