@@ -23,7 +23,7 @@ import (
 type counter struct{ n atomic.Int64 }
 
 // callsRuntime registers what calls.kernel.c imports.
-func callsRuntime(t testing.TB, dev *hal.Device, warn func(string)) (*hostcall.Runtime, *counter) {
+func callsRuntime(t testing.TB, dev target, warn func(string)) (*hostcall.Runtime, *counter) {
 	t.Helper()
 	rt, c := newRuntime(t, dev, warn), &counter{}
 	lanes := dev.Info().Subgroup
@@ -110,7 +110,7 @@ func callsRuntime(t testing.TB, dev *hal.Device, warn func(string)) (*hostcall.R
 }
 
 func TestCalls(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt, _ := callsRuntime(t, dev, nil)
 		p := load(t, rt, "calls")
 		text := pattern(200_000)
@@ -216,7 +216,7 @@ func TestCalls(t *testing.T) {
 }
 
 func TestPanickingCall(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		var mutex sync.Mutex
 		var warned []string
 		rt, _ := callsRuntime(t, dev, func(s string) {
@@ -238,14 +238,14 @@ func TestPanickingCall(t *testing.T) {
 
 // TestAnswersThatLookLikeTags has plain answers whose words are the tags that the next answers carry.
 func TestAnswersThatLookLikeTags(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt, _ := callsRuntime(t, dev, nil)
 		checked(t, dev, load(t, rt, "calls"), hostcall.Launch{Kernel: "lookalike", Group: grid(dev.Info().Subgroup)})
 	})
 }
 
 func TestCrowds(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		var env string
 		switch dev.Info().Backend {
 		case "cpu":
@@ -283,7 +283,7 @@ func TestCrowds(t *testing.T) {
 }
 
 func TestLoadErrors(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt := newRuntime(t, dev, nil)
 		f := func(context.Context, *hostcall.Lane) error { return nil }
 		for _, name := range []string{"", "1", "a b", "a-b", "ä"} {

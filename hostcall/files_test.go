@@ -11,7 +11,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
-	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
 // tree makes /d, /e and the read-only /ro for a run.
@@ -40,7 +39,7 @@ func tree(t testing.TB) (policy.Policy, string) {
 }
 
 func TestFiles(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt := newRuntime(t, dev, nil)
 		p := load(t, rt, "files")
 		text := pattern(300_000)

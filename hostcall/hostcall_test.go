@@ -25,28 +25,47 @@ func TestMain(m *testing.M) {
 // limit bounds every run of these tests, which none should reach.
 const limit = 60 * time.Second
 
+// target is a device with the transport that its programs use.
+type target struct {
+	*hal.Device
+	transport string
+}
+
+// forEach runs a subtest on every device with each transport. Emulated warps are left out with relaunch: there every work-item calls
+// alone, as it does on the cpu device.
+func forEach(t *testing.T, f func(t *testing.T, dev target)) {
+	t.Helper()
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		for _, transport := range []string{plan.Mailbox, plan.Relaunched} {
+			if transport == plan.Relaunched && dev.Info().Sim {
+				continue
+			}
+			t.Run(transport, func(t *testing.T) { f(t, target{dev, transport}) })
+		}
+	})
+}
+
+// mailboxOnly skips what makes sense with the mailbox only.
+func mailboxOnly(t testing.TB, dev target, reason string) {
+	t.Helper()
+	if dev.transport != plan.Mailbox {
+		t.Skipf("with the transport %s: %s", dev.transport, reason)
+	}
+}
+
 var plans sync.Map // device URI -> plan.Plan
 
 // newRuntime plans once per device; what is warned of fails the test unless warn takes it.
-func newRuntime(t testing.TB, dev *hal.Device, warn func(string)) *hostcall.Runtime {
+func newRuntime(t testing.TB, dev target, warn func(string)) *hostcall.Runtime {
 	t.Helper()
 	if warn == nil {
 		warn = func(s string) { t.Errorf("warned: %s", s) }
 	}
-	opts := &hostcall.Options{Warn: warn}
-	uri := dev.Info().URI
-	if p, ok := plans.Load(uri); ok {
-		p := p.(plan.Plan)
-		opts.Plan = &p
-	}
-	rt, err := hostcall.New(t.Context(), dev, opts)
+	p := planOf(t, dev)
+	rt, err := hostcall.New(t.Context(), dev.Device, &hostcall.Options{Warn: warn, Plan: &p})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rt.Plan().NeedsHost(); err != nil {
-		t.Skip(err)
-	}
-	plans.Store(uri, rt.Plan())
 	t.Cleanup(func() {
 		if err := rt.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -151,7 +170,7 @@ func good(t testing.TB, p *hostcall.Program, l hostcall.Launch) string {
 }
 
 // checked is good for a kernel whose first parameter is the buffer for EXPECT.
-func checked(t testing.TB, dev *hal.Device, p *hostcall.Program, l hostcall.Launch) string {
+func checked(t testing.TB, dev target, p *hostcall.Program, l hostcall.Launch) string {
 	t.Helper()
 	const most, size = 100, 6
 	notes := buffer(t, dev, make([]byte, 4*(2+most*size)))
@@ -173,7 +192,7 @@ func checked(t testing.TB, dev *hal.Device, p *hostcall.Program, l hostcall.Laun
 func grid(n ...int) (d [3]int) { copy(d[:], n); return d }
 
 // buffer makes device memory with that content.
-func buffer(t testing.TB, dev *hal.Device, content []byte) *hal.Buffer {
+func buffer(t testing.TB, dev target, content []byte) *hal.Buffer {
 	t.Helper()
 	b, err := dev.Alloc(hal.DeviceMemory, max(len(content), 4))
 	if err != nil {
@@ -185,14 +204,14 @@ func buffer(t testing.TB, dev *hal.Device, content []byte) *hal.Buffer {
 }
 
 // content reads device memory.
-func content(t testing.TB, dev *hal.Device, b *hal.Buffer) []byte {
+func content(t testing.TB, dev target, b *hal.Buffer) []byte {
 	t.Helper()
 	got := make([]byte, b.Size())
 	withQueue(t, dev, func(q *hal.Queue) error { return q.Read(got, b, 0) })
 	return got
 }
 
-func withQueue(t testing.TB, dev *hal.Device, f func(*hal.Queue) error) {
+func withQueue(t testing.TB, dev target, f func(*hal.Queue) error) {
 	t.Helper()
 	q, err := dev.NewQueue()
 	if err != nil {
@@ -240,8 +259,22 @@ func diffLines(t testing.TB, got, want []string) {
 	}
 }
 
-// planOf is the plan of a device for which newRuntime has been called.
-func planOf(dev *hal.Device) plan.Plan {
-	p, _ := plans.Load(dev.Info().URI)
-	return p.(plan.Plan)
+// planOf plans once per device, and skips where its transport does not work.
+func planOf(t testing.TB, dev target) plan.Plan {
+	t.Helper()
+	uri := dev.Info().URI
+	made, ok := plans.Load(uri)
+	if !ok {
+		rt, err := hostcall.New(t.Context(), dev.Device, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = rt.Plan()
+		plans.Store(uri, made)
+	}
+	p, err := made.(plan.Plan).Over(dev.transport)
+	if err != nil {
+		t.Skip(err)
+	}
+	return p
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
-	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
 func sortStrings(l []string) { slices.Sort(l) }
@@ -37,7 +36,7 @@ puts: textowngrpfixed text
 `
 
 func TestPrintf(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt := newRuntime(t, dev, nil)
 		p := load(t, rt, "printf")
 		t.Run("kinds", func(t *testing.T) {
@@ -122,7 +121,7 @@ func TestPrintf(t *testing.T) {
 }
 
 func TestPrintfWithTheWrongArguments(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		var mutex sync.Mutex
 		var warned []string
 		rt := newRuntime(t, dev, func(s string) {

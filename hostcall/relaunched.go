@@ -121,7 +121,7 @@ func (t *relaunched) serve(ctx context.Context, kernel *hal.Kernel) (running boo
 			return false, fmt.Errorf("kernel %s waits for answers to calls that it does not make", kernel.Name())
 		}
 		t.server.Wait(over.Done(), time.Since(start), room)
-		if over.Err() != nil {
+		if over.Err() != nil || r.end.set.Load() {
 			return false, t.ended(ctx)
 		}
 		if err := t.server.Err(); err != nil {

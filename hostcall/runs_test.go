@@ -15,6 +15,7 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
@@ -25,7 +26,7 @@ func blocking(ctx context.Context, l *hostcall.Lane) error {
 	return ctx.Err()
 }
 
-func runsProgram(t testing.TB, dev *hal.Device, block hostcall.Function) *hostcall.Program {
+func runsProgram(t testing.TB, dev target, block hostcall.Function) *hostcall.Program {
 	t.Helper()
 	rt := newRuntime(t, dev, nil)
 	if err := rt.Register("block", block); err != nil {
@@ -35,7 +36,7 @@ func runsProgram(t testing.TB, dev *hal.Device, block hostcall.Function) *hostca
 }
 
 // mark checks that a program is as good as ever.
-func mark(t testing.TB, dev *hal.Device, p *hostcall.Program, number, rounds, groups, items int) {
+func mark(t testing.TB, dev target, p *hostcall.Program, number, rounds, groups, items int) {
 	t.Helper()
 	out := checked(t, dev, p, hostcall.Launch{Kernel: "mark", Grid: grid(groups), Group: grid(items),
 		Args: []hal.Arg{hal.Int32(int32(number)), hal.Int32(int32(rounds))}})
@@ -51,6 +52,14 @@ func mark(t testing.TB, dev *hal.Device, p *hostcall.Program, number, rounds, gr
 // how the kernel wait waits.
 var waits = []string{"reading", "asleep", "in a call", "computing", "calling"}
 
+// neverEnds skips what computes within one launch until it is told: what is printed appears when a launch ends, and the test waits for that.
+func neverEnds(t testing.TB, dev target, how int) {
+	t.Helper()
+	if how == 3 || how > 4 {
+		mailboxOnly(t, dev, "no launch of it ends: TestEndlessLaunch has those")
+	}
+}
+
 // silentPipe never answers.
 func silentPipe(t testing.TB) io.Reader {
 	t.Helper()
@@ -63,7 +72,7 @@ func silentPipe(t testing.TB) io.Reader {
 }
 
 func TestCancel(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		p := runsProgram(t, dev, blocking)
 		modes := len(waits)
 		if dev.Info().Backend == "cpu" {
@@ -72,6 +81,7 @@ func TestCancel(t *testing.T) {
 		for how := range modes {
 			name := append(append([]string{}, waits...), "calling blindly", "for ever")[how]
 			t.Run(name, func(t *testing.T) {
+				neverEnds(t, dev, how)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				out := &lines{wrote: make(chan struct{}, 1)}
@@ -117,10 +127,11 @@ func TestCancel(t *testing.T) {
 
 // TestDeaf has kernels that hear nothing on devices that cannot end them.
 func TestDeaf(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		if dev.Info().Backend == "cpu" {
 			t.Skip("TestCancel has them: this backend ends them")
 		}
+		neverEnds(t, dev, 6)
 		for how, name := range map[int32]string{5: "calling blindly", 6: "for ever"} {
 			t.Run(name, func(t *testing.T) {
 				devicetest.Isolated(t, []string{devicetest.Variable + "=" + dev.Info().URI}, func(t *testing.T) {
@@ -146,8 +157,29 @@ func TestDeaf(t *testing.T) {
 	})
 }
 
+// TestEndlessLaunch has a launch that does not end by itself, which the end of the context ends where the backend can.
+func TestEndlessLaunch(t *testing.T) {
+	forEach(t, func(t *testing.T, dev target) {
+		devicetest.Isolated(t, []string{devicetest.Variable + "=" + dev.Info().URI}, func(t *testing.T) {
+			p := runsProgram(t, dev, blocking)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, err := p.Run(ctx, hostcall.Launch{Kernel: "wait", Args: []hal.Arg{hal.Int32(6)}, Grace: 100 * time.Millisecond})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if still := errors.Is(err, hostcall.ErrStillRunning); still != (dev.Info().Backend == "opencl") {
+				t.Errorf("got %v", err)
+			}
+			if dev.Info().Backend == "cpu" {
+				mark(t, dev, p, 1, 2, 2, 4)
+			}
+		})
+	})
+}
+
 func TestFault(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		var shown io.Writer = io.Discard
 		fault := func(t *testing.T) {
 			if devicetest.InChild(t) {
@@ -175,7 +207,7 @@ func TestFault(t *testing.T) {
 		switch {
 		case dev.Info().Backend == "cpu":
 			fault(t)
-		case devicetest.Fragile(dev):
+		case devicetest.Fragile(dev.Device):
 			r := devicetest.Child(t, devicetest.Variable+"="+dev.Info().URI)
 			if r == nil {
 				fault(t)
@@ -192,7 +224,7 @@ func TestFault(t *testing.T) {
 
 // TestCallThatDoesNotReturn has a function that does not look at its context.
 func TestCallThatDoesNotReturn(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		release := make(chan struct{})
 		entered := make(chan struct{}, 8)
 		var returned sync.WaitGroup
@@ -221,7 +253,7 @@ func TestCallThatDoesNotReturn(t *testing.T) {
 }
 
 func TestRunsAtOnce(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		p := runsProgram(t, dev, blocking)
 		q := runsProgram(t, dev, blocking)
 		var group sync.WaitGroup
@@ -247,6 +279,7 @@ func TestDevicesAtOnce(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	for n, dev := range all {
+		dev := target{dev, plan.Mailbox}
 		p := runsProgram(t, dev, blocking)
 		group.Go(func() {
 			for k := range 10 {
@@ -259,7 +292,7 @@ func TestDevicesAtOnce(t *testing.T) {
 
 // TestOneAfterTheOther keeps the sequence numbers of reused mailboxes right, for launches of several sizes.
 func TestOneAfterTheOther(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		p := runsProgram(t, dev, blocking)
 		for k := range 40 {
 			mark(t, dev, p, k, k%3+1, k%5%3*k%7+1, 4)
@@ -268,7 +301,7 @@ func TestOneAfterTheOther(t *testing.T) {
 }
 
 func TestCloseInAnyOrder(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		rt := newRuntime(t, dev, nil)
 		if err := rt.Register("block", blocking); err != nil {
 			t.Fatal(err)
@@ -297,16 +330,16 @@ func TestCloseInAnyOrder(t *testing.T) {
 }
 
 func TestNothingIsLeftBehind(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		stdin := silentPipe(t)
 		p := runsProgram(t, dev, blocking)
 		t.Run("well", func(t *testing.T) {
 			devicetest.Leaks(t, func() {
 				// The first sub-runtime of this function is closed by hand, since Cleanup comes too late.
 				opts := &hostcall.Options{}
-				plan := planOf(dev)
+				plan := planOf(t, dev)
 				opts.Plan = &plan
-				rt, err := hostcall.New(t.Context(), dev, opts)
+				rt, err := hostcall.New(t.Context(), dev.Device, opts)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -324,6 +357,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		})
 		for how, name := range waits {
 			t.Run(name, func(t *testing.T) {
+				neverEnds(t, dev, how)
 				devicetest.Leaks(t, func() {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()

@@ -12,6 +12,7 @@ HC_IMPORT(tags);
 
 /* Every number of words both ways: word i of the answer is the sum of those sent, plus i. */
 KERNEL(words, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     const hc_u32 item = hc_global_id();
     hc_u32 in, out, i, w[18];
     for (in = 0u; in <= 16u; in++)
@@ -28,6 +29,7 @@ KERNEL(words, GLOBAL hc_u32 *checks) {
 
 /* The counts as constants: short calls have a way of their own. */
 KERNEL(short_words, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     const hc_u32 item = hc_global_id();
     hc_u32 w[3];
     w[0] = item; w[1] = 7u; w[2] = 9u;
@@ -53,6 +55,7 @@ KERNEL(short_words, GLOBAL hc_u32 *checks) {
 
 /* n bytes there, through the host, and back; the word is their number. */
 KERNEL(bytes, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL char *back, hc_u32 n, hc_i32 most, hc_i32 want) {
+    HC_RESUMABLE;
     const hc_u32 item = hc_global_id();
     GLOBAL char *to = back + item * (n + 3u);
     hc_u32 w[1];
@@ -63,6 +66,7 @@ KERNEL(bytes, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL char *back,
 
 /* Each item sends bytes of a length and place of its own, up to many packets. */
 KERNEL(large, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL hc_u32 *sums, hc_u32 step) {
+    HC_RESUMABLE;
     const hc_u32 item = hc_global_id();
     char none[1];
     hc_u32 w[15], i;
@@ -76,6 +80,7 @@ KERNEL(large, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL hc_u32 *sum
 }
 
 KERNEL(errors, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     hc_u32 w[1], which[6], want[6], i;
     char c[1];
     want[0] = 0u; want[1] = HC_ENOENT; want[2] = HC_ENOENT; want[3] = HC_EACCES; want[4] = HC_EIO; want[5] = HC_EMSGSIZE;
@@ -89,6 +94,7 @@ KERNEL(errors, GLOBAL hc_u32 *checks) {
 }
 
 KERNEL(panicking, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     hc_u32 w[1];
     w[0] = 1u;
     EXPECT(hc_call_words(panics, w, 1u, 1u), -HC_EFAULT);
@@ -99,6 +105,7 @@ KERNEL(panicking, GLOBAL hc_u32 *checks) {
 
 /* Odd and even items make distinct calls, in loops of distinct length; some leave early. */
 KERNEL(diverge, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     const hc_u32 item = hc_global_id();
     hc_u32 w[2], i;
     if (item % 7u == 6u) return;
@@ -121,6 +128,7 @@ KERNEL(diverge, GLOBAL hc_u32 *checks) {
 
 /* Every item of every group calls, around barriers when told to. */
 KERNEL(crowd, GLOBAL hc_u32 *checks, hc_u32 rounds, hc_u32 barriers) {
+    HC_RESUMABLE;
     SHARED hc_u32 group[64];
     const hc_u32 l = hc_local_id(), n = hc_group_size();
     hc_u32 w[2], i;
@@ -140,6 +148,7 @@ KERNEL(crowd, GLOBAL hc_u32 *checks, hc_u32 rounds, hc_u32 barriers) {
 }
 
 KERNEL(cube, GLOBAL hc_u32 *checks, GLOBAL hc_u32 *seen) {
+    HC_RESUMABLE;
     hc_u32 w[2], at = (hc_global_id_in(2) * hc_group_count_in(1) * hc_group_size_in(1) + hc_global_id_in(1)) * hc_group_count_in(0) * hc_group_size_in(0) + hc_global_id_in(0);
     w[0] = hc_group_id_in(0) + 10u * hc_group_id_in(1) + 100u * hc_group_id_in(2);
     w[1] = hc_local_id_in(0) + 10u * hc_local_id_in(1) + 100u * hc_local_id_in(2);
@@ -148,6 +157,7 @@ KERNEL(cube, GLOBAL hc_u32 *checks, GLOBAL hc_u32 *seen) {
 }
 
 KERNEL(parameters, GLOBAL hc_u32 *checks, GLOBAL const char *bytes, hc_i32 a, GLOBAL hc_i64 *out, hc_i64 b, float f, hc_u32 c) {
+    HC_RESUMABLE;
     EXPECT(bytes[1], 'b');
     EXPECT(a, -5);
     EXPECT(b, -5000000000);
@@ -158,6 +168,7 @@ KERNEL(parameters, GLOBAL hc_u32 *checks, GLOBAL const char *bytes, hc_i32 a, GL
 
 /* Answers that look like the tags of the answers to come. */
 KERNEL(lookalike, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     hc_u32 k, w[4];
     for (k = 0u; k < 20u; k++) {
         w[0] = k;

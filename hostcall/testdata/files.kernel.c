@@ -8,6 +8,7 @@ static int same_(const char *a, GLOBAL const char *b, hc_u32 n) {
 }
 
 KERNEL(file, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
+    HC_RESUMABLE;
     char back[64];
     hc_stat_t st, by_name;
     hc_i32 fd;
@@ -72,6 +73,7 @@ KERNEL(file, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
 }
 
 KERNEL(misuse, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
+    HC_RESUMABLE;
     const hc_i32 bad = hc_argc() == 1 ? 3 : hc_argc() == 2 ? -1 : hc_argc() == 3 ? 0x7fffffff : -0x7fffffff - 1;
     char back[4];
     hc_stat_t st;
@@ -106,7 +108,9 @@ KERNEL(misuse, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
 
 /* paths: a string of 5000 'a', among others. */
 KERNEL(paths, GLOBAL hc_u32 *checks, GLOBAL char *long_path) {
+    HC_RESUMABLE;
     hc_stat_t st;
+    long_path[3 + 255] = long_path[3 + 256] = long_path[4095] = 'a';
     EXPECT(hc_open("/d/missing", HC_O_RDONLY, 0), -HC_ENOENT);
     EXPECT(hc_open("/d/missing/x", HC_O_RDONLY, 0), -HC_ENOENT);
     EXPECT(hc_open("/d/file/x", HC_O_RDONLY, 0), -HC_ENOTDIR);
@@ -156,6 +160,7 @@ KERNEL(paths, GLOBAL hc_u32 *checks, GLOBAL char *long_path) {
 
 /* Opens until there are no descriptors left. */
 KERNEL(limit, GLOBAL hc_u32 *checks, hc_u32 most) {
+    HC_RESUMABLE;
     hc_u32 i;
     for (i = 3u; i < most; i++) EXPECT(hc_open("/d/file", HC_O_RDONLY, 0), i);
     EXPECT(hc_open("/d/file", HC_O_RDONLY, 0), -HC_EMFILE);
@@ -165,6 +170,7 @@ KERNEL(limit, GLOBAL hc_u32 *checks, hc_u32 most) {
 
 /* Prints the names of a directory, twice, the second time from the cookies that the first gave. */
 KERNEL(list, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     hc_dirent entry;
     hc_u64 before, last = 0u;
     hc_i32 got;
@@ -187,6 +193,7 @@ KERNEL(list, GLOBAL hc_u32 *checks) {
 
 /* Writes n bytes in one call, and reads them back, as short as reads may be. */
 KERNEL(large, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL char *back, hc_u32 n) {
+    HC_RESUMABLE;
     const hc_i32 fd = hc_open("/d/large", HC_O_CREAT | HC_O_RDWR | HC_O_TRUNC, 0644);
     hc_u32 done = 0u;
     EXPECT(hc_write(fd, text, n), n);
@@ -203,6 +210,7 @@ KERNEL(large, GLOBAL hc_u32 *checks, GLOBAL const char *text, GLOBAL char *back,
 
 /* Each item has a file of its own, of its own size, and then takes it away. */
 KERNEL(lanes, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
+    HC_RESUMABLE;
     const hc_u32 i = hc_global_id();
     char path[8], back[32];
     hc_stat_t st;

@@ -3,6 +3,7 @@
 CONSTANT char fixed[] = "fixed text";
 
 KERNEL(kinds, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
+    HC_RESUMABLE;
     SHARED char group[16];
     char own[8] = "own";
     const char *none = 0;
@@ -46,6 +47,7 @@ KERNEL(kinds, GLOBAL hc_u32 *checks, GLOBAL const char *text) {
 }
 
 KERNEL(wrong, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     EXPECT(hc_printf("%d %d\n", 1), -HC_EINVAL);
     EXPECT(hc_printf("%s\n", 1), -HC_EINVAL);
     EXPECT(hc_printf("%n\n", 1), -HC_EINVAL);
@@ -55,11 +57,13 @@ KERNEL(wrong, GLOBAL hc_u32 *checks) {
 
 /* One lane prints n bytes of text. */
 KERNEL(one, GLOBAL hc_u32 *checks, GLOBAL const char *text, hc_u32 n) {
+    HC_RESUMABLE;
     if (hc_global_id() == 0u) EXPECT(hc_printf("<%s>\n", hc_span(text, n)), n + 3u);
 }
 
 /* Each lane prints another length, in between another argument, with a number of arguments of its own. */
 KERNEL(lengths, GLOBAL hc_u32 *checks, GLOBAL const char *text, hc_u32 step) {
+    HC_RESUMABLE;
     const hc_u32 i = hc_global_id(), n = i * step;
     EXPECT(hc_printf("%u %s %u %s %d\n", i, hc_span(text, n), n, hc_span(text + i, i % 7u), -(int)i),
            (i > 9u ? 2 : 1) + 1 + n + 1 + (n > 9999u ? 5 : n > 999u ? 4 : n > 99u ? 3 : n > 9u ? 2 : 1) + 1 + i % 7u + 1 + (i == 0u ? 1 : i > 9u ? 3 : 2) + 1);

@@ -3,8 +3,13 @@
 HC_IMPORT(host_ns);
 
 KERNEL(arguments, GLOBAL hc_u32 *checks) {
-    hc_i32 i;
-    for (i = 0; i < hc_argc(); i++) hc_printf("%s\n", hc_argv(i));
+    HC_RESUMABLE;
+    struct { hc_i32 next; } s;
+    if (!HC_RESTORE(s)) s.next = 0;
+    for (; s.next < hc_argc(); s.next++) {
+        HC_CHECKPOINT(s); /* there may be thousands */
+        hc_printf("%s\n", hc_argv(s.next));
+    }
     EXPECT(hc_argv(hc_argc()) == 0, 1);
     EXPECT(hc_argv(-1) == 0, 1);
 }
@@ -18,6 +23,7 @@ KERNEL(environment) {
 
 /* The first item exits; what the others do meanwhile: 0 calls, 1 computing until told, 2 reading, 3 sleeping. */
 KERNEL(leave, hc_i32 code, hc_u32 others) {
+    HC_RESUMABLE;
     if (hc_global_id() == 0u) {
         hc_puts("leaving\n");
         hc_exit(code);
@@ -47,15 +53,16 @@ KERNEL(abort_now) {
 
 KERNEL(assert_now, hc_u32 limit) {
     hc_assert(limit > 0u);
-    hc_assert(hc_global_id() < limit); /* line 50 */
+    hc_assert(hc_global_id() < limit); /* line 56 */
     hc_puts("fine\n");
 }
 
 /* rows of 8: readings of the host's clock and of the kernel's around a sleep. */
 KERNEL(clocks, GLOBAL hc_u32 *checks, GLOBAL hc_i64 *rows, hc_i64 sleep) {
+    HC_RESUMABLE;
     GLOBAL hc_i64 *row = rows + 8u * hc_global_id();
     hc_timespec wall, mono;
-    hc_u32 w[2], i;
+    hc_u32 w[2], i, back = 0u;
     hc_i64 last = 0;
     EXPECT(hc_call_words(host_ns, w, 0u, 2u), 0);
     row[0] = (hc_i64)hc_join(w[0], w[1]);
@@ -79,12 +86,14 @@ KERNEL(clocks, GLOBAL hc_u32 *checks, GLOBAL hc_i64 *rows, hc_i64 sleep) {
     EXPECT(hc_nanosleep(0), 0);
     for (i = 0u; i < 200u; i++) {
         const hc_i64 now = hc_monotonic_ns();
-        if (now < last) row[7]++;
+        if (now < last) back++;
         last = now;
     }
+    row[7] = back;
 }
 
 KERNEL(denied, GLOBAL hc_u32 *checks) {
+    HC_RESUMABLE;
     hc_timespec t;
     char b[4];
     EXPECT(hc_clock_gettime(HC_CLOCK_REALTIME, &t), -HC_ENOTCAPABLE);
@@ -100,12 +109,14 @@ KERNEL(denied, GLOBAL hc_u32 *checks) {
 
 /* Each item fills n bytes at a distance of its own. */
 KERNEL(chance, GLOBAL hc_u32 *checks, GLOBAL char *to, hc_u32 n, hc_u32 stride) {
+    HC_RESUMABLE;
     EXPECT(hc_random(to + hc_global_id() * stride, n), 0);
     EXPECT(hc_random(to, -1), -HC_EINVAL);
 }
 
 /* Copies standard input to standard output in pieces. */
 KERNEL(copy, GLOBAL hc_u32 *checks, hc_u32 piece) {
+    HC_RESUMABLE;
     char b[100];
     hc_i64 n;
     while ((n = hc_read(0, b, piece)) > 0) EXPECT(hc_write(1, b, n), n);
@@ -114,6 +125,7 @@ KERNEL(copy, GLOBAL hc_u32 *checks, hc_u32 piece) {
 
 /* The last item waits for input, the others talk: the last, because drivers may run groups in a row. */
 KERNEL(one_waits) {
+    HC_RESUMABLE;
     char b[8];
     hc_i64 n;
     if (hc_group_id() + 1u != hc_group_count()) {

@@ -5,6 +5,7 @@ HC_IMPORT(block);
 /* Says that it is there, then waits: 0 for input, 1 asleep, 2 in a call, 3 computing until told,
    4 calling until told, 5 calling without looking, 6 for ever. */
 KERNEL(wait, hc_u32 how) {
+    HC_RESUMABLE;
     SHARED hc_u32 spins[1];
     volatile hc_u32 turns = 0u;
     hc_u32 w[1];
@@ -34,6 +35,7 @@ KERNEL(fault, GLOBAL hc_u32 *where) {
 
 /* Prints its number and checks that answers are its own. */
 KERNEL(mark, GLOBAL hc_u32 *checks, hc_u32 number, hc_u32 rounds) {
+    HC_RESUMABLE;
     hc_u32 i, w[2];
     for (i = 0u; i < rounds; i++) {
         w[0] = number + i;
