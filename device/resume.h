@@ -7,7 +7,11 @@ HC_NOINLINE int hc_begin_(HC) {
     GLOBAL hc_u32 *state = hc_item_state(hc, item);
     hc_u32 done, taken, cursor = 0u;
     if (!hc_resumable_()) return 0;
-    if ((HC_P(flags) & HC_FLAG_RESUMED) && hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED) != HC_P(launch) - 1u) return 1;
+    if (HC_P(flags) & HC_FLAG_RESUMED) {
+        const hc_u32 last = hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED);
+        /* Cancelled in the launch before, or in this one already, by a work-item that is faster. */
+        if (last != HC_P(launch) - 1u && last != HC_P(launch)) return 1;
+    }
     done = taken = hc_load(state + HC_ITEM_DONE) & ~HC_ITEM_SAVED;
     if (HC_P(inbox) != 0u) {
         const hc_u32 log = hc_load(hc_mail_ + HC_P(inbox) + item);

@@ -59,3 +59,6 @@ func PresetTickets(rt *Runtime, grid, group [3]int, ticket uint32) error {
 
 // SetTagged forces how short requests of later runs travel.
 func SetTagged(rt *Runtime, on bool) { rt.opts.Tagged = &on }
+
+// SetOutbox gives later runs of the relaunch transport an outbox of that many bytes, which only grows if nothing fits; 0 is as usual.
+func SetOutbox(rt *Runtime, bytes int) { rt.outbox = bytes }

@@ -45,6 +45,7 @@ func TestFiles(t *testing.T) {
 		text := pattern(300_000)
 		memory := buffer(t, dev, text)
 		t.Run("file", func(t *testing.T) {
+			slowToCompile(t, dev)
 			pol, dir := tree(t)
 			checked(t, dev, p, hostcall.Launch{Kernel: "file", Policy: pol, Args: []hal.Arg{hal.Memory(memory)}})
 			got, err := os.ReadFile(filepath.Join(dir, "new"))
@@ -58,6 +59,7 @@ func TestFiles(t *testing.T) {
 			}
 		})
 		t.Run("paths", func(t *testing.T) {
+			slowToCompile(t, dev)
 			pol, _ := tree(t)
 			long := buffer(t, dev, []byte("/d/"+strings.Repeat("a", 5000)+"\x00"))
 			checked(t, dev, p, hostcall.Launch{Kernel: "paths", Policy: pol, Args: []hal.Arg{hal.Memory(long)}})

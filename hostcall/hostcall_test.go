@@ -53,6 +53,15 @@ func mailboxOnly(t testing.TB, dev target, reason string) {
 	}
 }
 
+// slowToCompile skips kernels for which the compiler of an OpenCL driver on the host's processor takes many seconds, if the
+// mailbox has had it compile them, and the cpu device runs them with this transport.
+func slowToCompile(t testing.TB, dev target) {
+	t.Helper()
+	if devicetest.Fragile(dev.Device) {
+		mailboxOnly(t, dev, "it takes long to compile, and says no more than with the mailbox, or on cpu")
+	}
+}
+
 var plans sync.Map // device URI -> plan.Plan
 
 // newRuntime plans once per device; what is warned of fails the test unless warn takes it.

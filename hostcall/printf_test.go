@@ -40,6 +40,7 @@ func TestPrintf(t *testing.T) {
 		rt := newRuntime(t, dev, nil)
 		p := load(t, rt, "printf")
 		t.Run("kinds", func(t *testing.T) {
+			slowToCompile(t, dev)
 			got := checked(t, dev, p, hostcall.Launch{Kernel: "kinds", Args: []hal.Arg{hal.Memory(buffer(t, dev, []byte("text\x00")))}})
 			diffText(t, got, kindsWant)
 		})

@@ -40,6 +40,9 @@ func (rt *Runtime) relaunched(r *run, kernel string, items int) (*relaunched, er
 		t.share /= 2
 	}
 	outbox := max(leastOutbox, min(512*k.items, mostOutbox/4))
+	if !t.resumable { // nobody waits for room
+		outbox = max(16*leastOutbox, min(4096*k.items, mostOutbox))
+	}
 	if rt.outbox > 0 {
 		outbox = rt.outbox
 		t.share = min(t.share, max(16, outbox/4&^15))
