@@ -40,6 +40,7 @@ back and forth through the same memory in the same process, and prints the ratio
 	}
 	f := cmd.Flags()
 	f.StringVar(&device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
+	transportFlag(cmd, &opts.Transport)
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&opts.Quick, "quick", false, "repeat less often")
 	return cmd

@@ -21,6 +21,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	Quick    bool      // fewer repetitions
 	Tagged   *bool     // see hostcall.Options
 	Pollers  int       // see hostcall.Options
+	// Transport, if not empty, is measured alone; see hostcall.Options. Else it is all that work.
+	Transport string
 }
 
 type bench struct {
@@ -49,20 +52,29 @@ type bench struct {
 // Run measures a device.
 func Run(ctx context.Context, dev *hal.Device, opts Options) (_ Report, err error) {
 	b := &bench{opts: opts, device: dev, info: dev.Info()}
-	b.runtime, err = hostcall.New(ctx, dev, &hostcall.Options{Tagged: opts.Tagged, Pollers: opts.Pollers})
+	b.runtime, err = hostcall.New(ctx, dev, &hostcall.Options{Tagged: opts.Tagged, Pollers: opts.Pollers, Transport: opts.Transport})
 	if err != nil {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, b.runtime.Close()) }()
 	b.clock = slices.Contains(b.runtime.Plan().Defines, "HC_DEVICE_CLOCK")
-	b.program, err = b.runtime.Load(ctx, "bench.kernel.c", text)
-	if err != nil {
-		return Report{}, err
+	steps := []func(context.Context) error{b.latency, b.rates, b.wide, b.silence, b.extras, b.relaunch}
+	switch {
+	case b.runtime.Plan().Transport != plan.Mailbox:
+		steps = []func(context.Context) error{b.relaunch}
+	case opts.Transport == plan.Mailbox:
+		steps = steps[:len(steps)-1]
+		fallthrough
+	default:
+		b.program, err = b.runtime.Load(ctx, "bench.kernel.c", text)
+		if err != nil {
+			return Report{}, err
+		}
+		defer func() { err = errors.Join(err, b.program.Close()) }()
 	}
-	defer func() { err = errors.Join(err, b.program.Close()) }()
 	b.report = Report{Schema: 1, Device: b.info.URI, Name: b.info.Name, Driver: b.info.Driver,
 		Host: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
-	for _, step := range []func(context.Context) error{b.latency, b.rates, b.wide, b.silence, b.extras} {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return b.report, err
 		}
