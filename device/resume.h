@@ -66,15 +66,18 @@ HC_INLINE hc_u32 hc_part_(HC, hc_u32 n, hc_u32 *at) {
     return *at >= n ? 0u : n - *at < part ? n - *at : part;
 }
 
-/* The group comes here together; a barrier has to follow if this gives 1. */
-HC_NOINLINE int hc_group_restore_(HC, hc_room to, hc_u32 n) {
+/* Whether the group has a checkpoint of n bytes. */
+HC_INLINE int hc_group_saved_(HC, hc_u32 n) {
+    return hc_resumable_() && HC_P(group_bytes) >= n && hc_load(hc_group_state(hc) + HC_GROUP_SAVED) != 0u;
+}
+
+/* The group comes here together, and to a barrier behind it. */
+HC_NOINLINE void hc_group_restore_(HC, hc_room to, hc_u32 n) {
     const hc_u32 item = hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc);
     hc_u32 at, part;
-    if (!hc_resumable_() || hc_lacks_room(hc, item, HC_OUT_GROUP, HC_P(group_bytes), n)) return 0;
-    if (hc_load(hc_group_state(hc) + HC_GROUP_SAVED) == 0u) return 0;
+    if (!hc_resumable_() || hc_lacks_room(hc, item, HC_OUT_GROUP, HC_P(group_bytes), n) || !hc_group_saved_(hc, n)) return;
     part = hc_part_(hc, n, &at);
     hc_copy_to(to, at, hc_group_save(hc) + at / 4u, part);
-    return 1;
 }
 
 /* Between two barriers. */
@@ -99,7 +102,9 @@ HC_NOINLINE int hc_group_checkpoint_(HC, hc_view from, hc_u32 n) {
     do {                                                                       \
         if (hc_checkpoint_(hc, hc_from(&(s)), (hc_u32)sizeof(s))) return;      \
     } while (0)
-#define HC_GROUP_RESTORE(s) (hc_group_restore_(hc, hc_to(&(s)), (hc_u32)sizeof(s)) ? (hc_barrier(), 1) : 0)
+/* The barrier is there in any case: one under a condition has drivers on host processors compile all that follows once more. Whether
+   there is a checkpoint does not change before the barrier of the next. */
+#define HC_GROUP_RESTORE(s) (hc_group_restore_(hc, hc_to(&(s)), (hc_u32)sizeof(s)), hc_barrier(), hc_group_saved_(hc, (hc_u32)sizeof(s)))
 #define HC_GROUP_CHECKPOINT(s)                                                              \
     do {                                                                                    \
         int hc_over_;                                                                       \

@@ -21,6 +21,7 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
@@ -30,7 +31,13 @@ func TestMain(m *testing.M) { devicetest.Main(m) }
 // load compiles an example for a device.
 func load(t *testing.T, dev *hal.Device, path string) *hostcall.Program {
 	t.Helper()
-	rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Warn: func(s string) { t.Errorf("warned: %s", s) }})
+	return loadOver(t, dev, path, "")
+}
+
+// loadOver has its calls take a transport.
+func loadOver(t *testing.T, dev *hal.Device, path, transport string) *hostcall.Program {
+	t.Helper()
+	rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Transport: transport, Warn: func(s string) { t.Errorf("warned: %s", s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +70,7 @@ func run(t *testing.T, p *hostcall.Program, grid, group int, allowed policy.Poli
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	allowed.Stdout, allowed.Stderr = &stdout, &stderr
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second) // drivers on host processors compile in it
 	defer cancel()
 	res, err := p.Run(ctx, hostcall.Launch{Grid: [3]int{grid}, Group: [3]int{group}, Policy: allowed})
 	if err != nil {
@@ -423,14 +430,50 @@ func TestGrepStopsWhenItCannotPrint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		p := load(t, dev, "grep/grep.kernel.c")
+	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+		p := loadOver(t, dev, "grep/grep.kernel.c", transport)
 		var stderr bytes.Buffer
-		res, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{3}, Policy: policy.Policy{
+		items := 1
+		if transport != "" {
+			items = shapes[0][1]
+		}
+		res, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{3}, Group: [3]int{items}, Policy: policy.Policy{
 			Args: []string{"grep", "line", "/"}, Stdout: &full{50000}, Stderr: &stderr, Dirs: []policy.Dir{{Host: dir, Guest: "/"}},
 		}})
 		if err != nil || res.ExitCode != 2 || !strings.HasPrefix(stderr.String(), "grep: write error: error 32\n") {
 			t.Errorf("got %+v, %v, %q", res, err, stderr.String())
+		}
+	})
+}
+
+// forEach runs a subtest on every device with each transport that it can have.
+func forEach(t *testing.T, f func(t *testing.T, dev *hal.Device, transport string)) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		for _, transport := range []string{"", plan.Relaunched} {
+			t.Run("transport "+transport, func(t *testing.T) { f(t, dev, transport) })
+		}
+	})
+}
+
+// TestGrepRelaunched searches without a mailbox.
+func TestGrepRelaunched(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		p := loadOver(t, dev, "grep/grep.kernel.c", plan.Relaunched)
+		net := filepath.Join(runtime.GOROOT(), "src", "net", "http")
+		if _, err := os.Stat(net); err != nil {
+			t.Skip(err)
+		}
+		hard := tree(t)
+		for _, c := range []struct {
+			dir, pattern string
+			grid         int
+		}{{net, "TODO", 3}, {net, "func", 7}, {net, "zzz-not-there", 3}, {hard, "needle", 3}, {hard, "needle\nhay", 1}} {
+			want, code := expected(t, c.dir, c.pattern)
+			got := grep(t, p, c.grid, shapes[0][1], c.dir, c.pattern, "/")
+			same(t, fmt.Sprintf("%q with %d groups", c.pattern, c.grid), got.stdout, want)
+			if got.code != code || got.stderr != "" {
+				t.Errorf("%q with %d groups: exit code %d, want %d; stderr %q", c.pattern, c.grid, got.code, code, got.stderr)
+			}
 		}
 	})
 }
@@ -450,9 +493,13 @@ func TestGrepIsCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		p := load(t, dev, "grep/grep.kernel.c")
-		for _, shape := range shapesFor(dev) {
+	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+		p := loadOver(t, dev, "grep/grep.kernel.c", transport)
+		shapes := shapesFor(dev)
+		if transport != "" {
+			shapes = shapes[:1]
+		}
+		for _, shape := range shapes {
 			ctx, cancel := context.WithCancel(t.Context())
 			start := time.Now()
 			_, err := p.Run(ctx, hostcall.Launch{Grid: [3]int{shape[0]}, Group: [3]int{shape[1]}, Grace: 20 * time.Second, Policy: policy.Policy{
@@ -467,8 +514,8 @@ func TestGrepIsCancelled(t *testing.T) {
 }
 
 func TestHello(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		p := load(t, dev, "hello/hello.kernel.c")
+	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+		p := loadOver(t, dev, "hello/hello.kernel.c", transport)
 		for _, tt := range []struct {
 			name, stdin, want string
 			noDir             bool

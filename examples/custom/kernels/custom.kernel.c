@@ -8,6 +8,8 @@ KERNEL(custom) {
     hc_u32 w[2];
     hc_i64 n;
 
+    HC_RESUMABLE; /* where calls cannot be answered while a kernel runs, it is started again with the answers */
+
     /* Words there and back: ids go out, a running total comes back. */
     w[0] = id;
     w[1] = 0u;
