@@ -170,11 +170,11 @@ func (t *relaunched) launch(ctx context.Context, kernel *hal.Kernel, first bool)
 	if err := m.queue.Launch(kernel, r.launch.Grid, r.launch.Group, args...); err != nil {
 		return nil, false, err
 	}
-	// The read waits for the kernel, in the queue: nobody has to ask when it ended.
-	head = &outbox{bytes: make([]byte, relaunch.HeadBytes+min(t.ahead, m.outbox))}
+	// The read waits for the kernel, in the queue: nobody has to ask when it ended. If it does not end, the read goes on without this run.
+	out := &outbox{bytes: make([]byte, relaunch.HeadBytes+min(t.ahead, m.outbox))}
 	read := make(chan struct{})
 	go func() {
-		head.err = m.queue.Read(head.bytes, m.mail, 0)
+		out.err = m.queue.Read(out.bytes, m.mail, 0)
 		close(read)
 	}()
 	running, err = r.await(ctx, watched{queue: m.queue, marked: read, abort: t.server.Abort, abandon: func() {}})
@@ -182,15 +182,15 @@ func (t *relaunched) launch(ctx context.Context, kernel *hal.Kernel, first bool)
 		return nil, true, err
 	}
 	<-read
-	if head.err != nil && !errors.Is(err, hal.ErrDeviceLost) {
+	if out.err != nil && !errors.Is(err, hal.ErrDeviceLost) {
 		// A kernel that failed may have left its memory.
-		head.err = m.queue.Read(head.bytes, m.mail, 0)
+		out.err = m.queue.Read(out.bytes, m.mail, 0)
 	}
-	if head.err != nil {
-		return nil, false, errors.Join(err, head.err)
+	if out.err != nil {
+		return nil, false, errors.Join(err, out.err)
 	}
-	head.Head = relaunch.ReadHead(head.bytes)
-	return head, false, err
+	out.Head = relaunch.ReadHead(out.bytes)
+	return out, false, err
 }
 
 // outbox is what was read of it.
