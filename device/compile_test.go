@@ -91,7 +91,7 @@ func TestC11Compiles(t *testing.T) {
 		t.Skip("the cpu device needs POSIX")
 	}
 	prelude := read(t, "../backend/cpu/native/abi.h") + read(t, "../backend/cpu/native/bind.h")
-	for _, defines := range [][]string{nil, {"HC_DEVICE_CLOCK"}} {
+	for _, defines := range [][]string{nil, {"HC_DEVICE_CLOCK"}, {device.Relaunch, "HC_DEVICE_CLOCK"}} {
 		files := everyFile(t, "c11", defines...)
 		for name := range files {
 			files[name] = prelude + files[name]
@@ -122,7 +122,9 @@ func TestOpenCLCompiles(t *testing.T) {
 			if out, err := probe.CombinedOutput(); err != nil {
 				t.Skipf("%s does not compile for it: %v\n%.300s", clang, err, out)
 			}
-			compile(t, everyFile(t, "opencl-c-1.2"), ".cl", command...)
+			for _, defines := range [][]string{nil, {device.Relaunch}} {
+				compile(t, everyFile(t, "opencl-c-1.2", defines...), ".cl", command...)
+			}
 		})
 	}
 }
@@ -168,10 +170,15 @@ func TestCUDACompiles(t *testing.T) {
 		}
 	}
 	for _, arch := range []string{"sm_70", "sm_90"} {
+		options := []string{"--gpu-architecture=" + arch, "--std=c++17", "--device-as-default-execution-space"}
 		for name, text := range everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK") {
-			t.Run(arch+"/"+name, func(t *testing.T) {
-				translate(t, name, text, "--gpu-architecture="+arch, "--std=c++17", "--device-as-default-execution-space")
-			})
+			t.Run(arch+"/"+name, func(t *testing.T) { translate(t, name, text, options...) })
+		}
+		if arch == "sm_90" {
+			for _, name := range []string{"relaunch.kernel.c", "grep.kernel.c", "printf.kernel.c"} {
+				text := everyFile(t, "cuda-c++", device.Relaunch)[name]
+				t.Run("relaunch/"+name, func(t *testing.T) { translate(t, name, text, options...) })
+			}
 		}
 	}
 }
