@@ -571,8 +571,8 @@ func TestKernelC(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		rt, err := hostcall.New(t.Context(), dev, nil)
+	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+		rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Transport: transport})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -581,6 +581,9 @@ func TestKernelC(t *testing.T) {
 			t.Skip(err)
 		}
 		for _, e := range examples {
+			if rt.Plan().Transport == plan.Relaunched && !strings.Contains(e[2], "HC_RESUMABLE") {
+				continue // they read, or expect what is printed to have a length
+			}
 			shape := map[string]int{"grid": 1, "block": 1}
 			for _, f := range strings.Fields(e[1]) {
 				name, n, _ := strings.Cut(f, "=")

@@ -402,7 +402,7 @@ func TestOtherCompilers(t *testing.T) {
 			if err != nil {
 				t.Skip(err)
 			}
-			cmd := exec.Command(os.Args[0], "-test.run=^Test(Calls|Panicking|Crowds|Files|Lap|Printf|Exit|AbortAndAssert|Clocks|Stdin|Cancel|Fault|RunsAtOnce)$",
+			cmd := exec.Command(os.Args[0], "-test.run=^Test(Calls|Panicking|Crowds|Files|Lap|Printf|Checkpoints|Posted|BackPressure|Exit|AbortAndAssert|Clocks|Stdin|Cancel|Fault|RunsAtOnce)$",
 				"-test.short", "-test.timeout=3m")
 			cmd.Env = append(os.Environ(), "CC="+path, devicetest.Variable+"=cpu:0")
 			if out, err := cmd.CombinedOutput(); err != nil {
