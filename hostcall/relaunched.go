@@ -54,7 +54,7 @@ func (rt *Runtime) relaunched(r *run, kernel string, items int) (*relaunched, er
 	if err := t.room.furnish(r.env.Block, k, outbox); err != nil {
 		return nil, errors.Join(err, t.room.close())
 	}
-	t.server = relaunch.New(context.Background(), r.table(), relaunch.Options{Items: k.items, Resumable: t.resumable, Share: t.share,
+	t.server = relaunch.New(context.Background(), r.table(), relaunch.Options{Items: k.items, Group: items, Resumable: t.resumable, Share: t.share,
 		Name: rt.callName, Panicked: rt.panicked})
 	return t, nil
 }
@@ -103,7 +103,7 @@ func (t *relaunched) serve(ctx context.Context, kernel *hal.Kernel) (running boo
 		if !head.Cancelled(m.launch) {
 			return false, nil
 		}
-		need := int(head.Head[wire.OutOwn]) > m.keeps.ownBytes || int(head.Head[wire.OutGroup]) > m.keeps.groupBytes
+		need := t.needs(head)
 		if need {
 			if err := m.checkpoints(int(head.Head[wire.OutOwn]), int(head.Head[wire.OutGroup])); err != nil {
 				return false, err
@@ -200,6 +200,12 @@ type outbox struct {
 	err   error
 }
 
+// needs reports whether a checkpoint found no room.
+func (t *relaunched) needs(head *outbox) bool {
+	k := &t.room.keeps
+	return int(head.Head[wire.OutOwn]) > k.ownBytes || int(head.Head[wire.OutGroup]) > k.groupBytes
+}
+
 // take gives the server what a launch left, and the number of its calls.
 func (t *relaunched) take(head *outbox) (int, error) {
 	m := t.room
@@ -214,7 +220,7 @@ func (t *relaunched) take(head *outbox) (int, error) {
 		}
 		records = all
 	}
-	return t.server.Take(records[:used], m.launch)
+	return t.server.Take(records[:used], m.launch, !head.Full(m.launch) && !t.needs(head))
 }
 
 func (t *relaunched) abort() { t.server.Abort() }

@@ -12,6 +12,7 @@ type itemLog struct {
 	first   uint32 // number of the first answer that is kept
 	answers []uint32
 	pending bool   // a handler has its call
+	waits   bool   // and had it when the last inbox was written, so that the launch after it cancels the work-item
 	partial []byte // bytes of packets before the last
 	over    bool   // there were too many of them
 }

@@ -19,6 +19,7 @@ import (
 // Options describe a run.
 type Options struct {
 	Items     int  // work-items of the launch
+	Group     int  // and of a group
 	Resumable bool // the kernel may be started again: each call is answered; else it can only post
 	Share     int  // bytes of a call, each way
 	// Keep bounds the bytes kept for replays and unfinished calls; 0 is 256 MiB.
@@ -139,8 +140,9 @@ func (s *Server) Close(grace time.Duration) bool {
 }
 
 // Take decodes the records of a launch and gives its calls to their handlers. It reports how many there were. The memory belongs to the
-// server from now on. The error says that records make no sense; what came before them is served.
-func (s *Server) Take(records []byte, launch uint32) (int, error) {
+// server from now on. complete says that every work-item that waits for another launch has said why: the groups without one have come to
+// their end. The error says that records make no sense; what came before them is served.
+func (s *Server) Take(records []byte, launch uint32, complete bool) (int, error) {
 	calls, breaches, err := decode(records, launch, s.opts.Items)
 	for _, b := range breaches {
 		cause := ErrRefused
@@ -151,6 +153,9 @@ func (s *Server) Take(records []byte, launch uint32) (int, error) {
 	}
 	if s.opts.Resumable {
 		s.take(calls)
+		if complete && err == nil {
+			s.drop(calls)
+		}
 	} else {
 		s.deliver(calls)
 	}
@@ -234,6 +239,28 @@ func (s *Server) take(calls []*request) {
 		}
 	}
 	s.start(append(jobs, last...))
+}
+
+// drop forgets the answers of groups that are not started again: those without a call of the launch or an open one.
+func (s *Server) drop(calls []*request) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	group := uint32(max(s.opts.Group, 1))
+	live := map[uint32]bool{}
+	for _, r := range calls {
+		live[r.item/group] = true
+	}
+	for item, l := range s.logs {
+		if l.pending || l.waits {
+			live[item/group] = true
+		}
+	}
+	for item, l := range s.logs {
+		if !live[item/group] {
+			s.kept -= 4*len(l.answers) + len(l.partial)
+			delete(s.logs, item)
+		}
+	}
 }
 
 // refuse answers a call that no handler gets; the mutex is held.
@@ -538,6 +565,7 @@ func (s *Server) Inbox(b []byte) []byte {
 	for item, l := range s.logs {
 		binary.LittleEndian.PutUint32(b[start+4*int(item):], uint32(len(b)-start)/4)
 		b = l.appendTo(b)
+		l.waits = l.pending
 	}
 	return b
 }

@@ -84,7 +84,7 @@ func server(t testing.TB, opts Options) (*Server, *printed) {
 
 func (p *pen) take(t testing.TB, s *Server) {
 	t.Helper()
-	if _, err := s.Take(p.b, p.launch); err != nil {
+	if _, err := s.Take(p.b, p.launch, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -231,6 +231,52 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestFinishedGroups: a group without a call has come to its end, and what it was answered is forgotten, unless somebody found no room.
+func TestFinishedGroups(t *testing.T) {
+	s, _ := server(t, Options{Resumable: true, Group: 4})
+	noop := callWord(wire.OpNoop, 1, 1, 0)
+	p := &pen{launch: 1}
+	for i := range uint32(12) {
+		p.call(i, noop, 0, i)
+	}
+	p.call(12, callWord(opBlock, 0, 0, 0), 0)
+	logs := func() (items string) {
+		inbox := s.Inbox(nil)
+		for i := range min(16, len(inbox)/4) {
+			if word(inbox, i) != 0 {
+				items += fmt.Sprint(i, " ")
+			}
+		}
+		return items
+	}
+	for launch, c := range []struct {
+		complete bool
+		want     string
+	}{{true, "0 1 2 3 4 5 6 7 8 9 10 11 12 "}, {false, "0 1 2 3 4 5 6 7 8 9 10 11 12 "}, {true, "4 5 6 7 12 "}, {true, "12 "}} {
+		if _, err := s.Take(p.b, uint32(launch+1), c.complete); err != nil {
+			t.Fatal(err)
+		}
+		if got := logs(); got != c.want {
+			t.Errorf("launch %d leaves the logs of %s, want %s", launch+1, got, c.want)
+		}
+		p = &pen{launch: uint32(launch + 2)}
+		if launch < 2 {
+			p.call(5, noop, 0, 1)
+		}
+	}
+	// The open call is answered during a launch that was told that it is open.
+	s.Abort()
+	s.Idle(never)
+	for launch, want := range []string{"12 ", ""} {
+		if _, err := s.Take(nil, uint32(launch+5), true); err != nil {
+			t.Fatal(err)
+		}
+		if got := logs(); got != want {
+			t.Errorf("afterwards the logs of %s are left, want %s", got, want)
+		}
+	}
+}
+
 func TestDelivery(t *testing.T) {
 	s, out := server(t, Options{})
 	write := callWord(wire.OpWrite, 4, 1, wire.WithBytes)
@@ -315,7 +361,7 @@ func FuzzTake(f *testing.F) {
 		for i := range uint32(2) {
 			b := make([]byte, len(records))
 			copy(b, records)
-			s.Take(b, launch+i)
+			s.Take(b, launch+i, i == 1)
 			s.Wait(over, 0, false)
 			inbox := s.Inbox(nil)
 			for item := 0; inbox != nil && item < 16; item++ {
