@@ -45,12 +45,36 @@ HC_INLINE int hc_is_cancelled(HC, hc_u32 item) { return hc_load(hc_item_state(hc
 HC_INLINE int hc_cancelled_(HC) { return hc_is_cancelled(hc, hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc)); }
 #define hc_cancelled() (hc_breathe(), hc_cancelled_(hc))
 
-/* From now on the calls of the work-item fail at once; it and its group are started again. */
+/* From now on the calls of the work-item fail at once; it and its group are started again. Those that are first cancelled in a group
+   have passed the same barriers; later ones see that they are not the first. */
 HC_INLINE void hc_cancel_item(HC, hc_u32 item) {
-    hc_store(hc_item_state(hc, item) + HC_ITEM_CANCELLED, HC_P(launch));
-    hc_store(hc_group_state(hc) + HC_GROUP_CANCELLED, HC_P(launch));
+    GLOBAL hc_u32 *state = hc_item_state(hc, item), *group = hc_group_state(hc);
+    hc_store(state + HC_ITEM_CANCELLED, HC_P(launch));
+    if (hc_load(group + HC_GROUP_CANCELLED) != HC_P(launch)) {
+        hc_store(group + HC_GROUP_BARRIER, HC_P(launch) << 16 | (hc_load(state + HC_ITEM_BARRIERS) & 0xffffu));
+        hc_store(group + HC_GROUP_CANCELLED, HC_P(launch));
+    }
     hc_store(hc_mail_ + HC_OUT_CANCELLED, HC_P(launch));
 }
+
+/* Behind a barrier, what others of the group did before it may come from one that was cancelled there: then so is this one, before it makes a
+   call with that. What others are cancelled at behind the same barrier does not count. */
+HC_NOINLINE void hc_after_barrier(HC) {
+    const hc_u32 item = hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc);
+    GLOBAL hc_u32 *state = hc_item_state(hc, item);
+    hc_u32 passed, first;
+    if (!hc_resumable_()) return;
+    passed = hc_load(state + HC_ITEM_BARRIERS) + 1u;
+    hc_store(state + HC_ITEM_BARRIERS, passed);
+    if (hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED) != HC_P(launch)) return;
+    first = hc_load(hc_group_state(hc) + HC_GROUP_BARRIER);
+    /* What is not of this launch yet is being written behind this barrier. */
+    if (first >> 16 == (HC_P(launch) & 0xffffu) && (first & 0xffffu) != (passed & 0xffffu)) hc_store(state + HC_ITEM_CANCELLED, HC_P(launch));
+}
+
+DEVICE void hc_plain_barrier(HC) { hc_barrier(); }
+#undef hc_barrier
+#define hc_barrier() (hc_plain_barrier(hc), hc_after_barrier(hc))
 
 /* Room in the outbox for a record with that many words behind its head, which is written; 0 if it is full, and the
    work-item then cancelled. */

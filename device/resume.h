@@ -12,6 +12,7 @@ HC_NOINLINE int hc_begin_(HC) {
         /* Cancelled in the launch before, or in this one already, by a work-item that is faster. */
         if (last != HC_P(launch) - 1u && last != HC_P(launch)) return 1;
     }
+    hc_store(state + HC_ITEM_BARRIERS, 0u);
     done = taken = hc_load(state + HC_ITEM_DONE) & ~HC_ITEM_SAVED;
     if (HC_P(inbox) != 0u) {
         const hc_u32 log = hc_load(hc_mail_ + HC_P(inbox) + item);

@@ -44,11 +44,13 @@
 #define HC_ITEM_CURSOR 1u
 #define HC_ITEM_TAKEN 2u
 #define HC_ITEM_DONE 3u
-#define HC_ITEM_WORDS 4u /* their number */
+#define HC_ITEM_BARRIERS 4u
+#define HC_ITEM_WORDS 5u /* their number */
 #define HC_ITEM_SAVED 0x80000000u /* bit of HC_ITEM_DONE */
 #define HC_GROUP_CANCELLED 0u /* words of a group */
 #define HC_GROUP_SAVED 1u
-#define HC_GROUP_WORDS 2u /* their number */
+#define HC_GROUP_BARRIER 2u
+#define HC_GROUP_WORDS 4u /* their number */
 
 #define HC_OP_NOOP 1u /* gives the word back */
 #define HC_OP_WRITE 0x10u /* bytes, fd -> bytes written */

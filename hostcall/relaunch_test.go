@@ -22,10 +22,11 @@ import (
 
 // next gives each caller numbers that go up, and knows what the numbers of each work-item come to.
 type next struct {
-	mutex sync.Mutex
-	given uint32
-	seen  map[[2]uint32]bool
-	sums  map[uint32]uint32
+	mutex   sync.Mutex
+	given   uint32
+	garbage int // words of work-items that had no answer
+	seen    map[[2]uint32]bool
+	sums    map[uint32]uint32
 }
 
 func (n *next) serve(_ context.Context, l *hostcall.Lane) error {
@@ -34,6 +35,9 @@ func (n *next) serve(_ context.Context, l *hostcall.Lane) error {
 	n.given++
 	l.Out[0] = n.given
 	if len(l.In) == 2 {
+		if l.In[1] == 0xdead {
+			n.garbage++
+		}
 		if n.seen[[2]uint32(l.In)] {
 			return errors.New("this call was made before")
 		}
@@ -88,6 +92,18 @@ func TestCheckpoints(t *testing.T) {
 			if all != want {
 				t.Errorf("%+v: all items have %d, want %d", c, all, want)
 			}
+		}
+	})
+}
+
+// TestNobodyFollowsTheCancelled: what a work-item without an answer gives to others of its group reaches no call.
+func TestNobodyFollowsTheCancelled(t *testing.T) {
+	forEach(t, func(t *testing.T, dev target) {
+		p, _, n := relaunchProgram(t, dev)
+		n.reset()
+		checked(t, dev, p, hostcall.Launch{Kernel: "follows", Grid: grid(3), Group: grid(16), Args: []hal.Arg{hal.Int32(5)}})
+		if n.garbage > 0 || len(n.seen) != 3*16*5 {
+			t.Errorf("%d calls with garbage, %d calls", n.garbage, len(n.seen))
 		}
 	})
 }

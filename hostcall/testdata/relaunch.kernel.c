@@ -55,6 +55,26 @@ KERNEL(groups, GLOBAL hc_u32 *checks, GLOBAL hc_u32 *sums, hc_u32 rounds) {
     sums[hc_global_id()] = s.sum[me];
 }
 
+/* The first item asks for all of its group: what it has before it got an answer must reach no call of the others. */
+KERNEL(follows, GLOBAL hc_u32 *checks, hc_u32 rounds) {
+    HC_RESUMABLE;
+    SHARED hc_u32 shared[1];
+    hc_u32 i, w[2];
+    for (i = 0u; i < rounds; i++) {
+        if (hc_local_id() == 0u) {
+            w[0] = 0xdeadu;
+            hc_call_words(next, w, 1u, 1u);
+            shared[0] = w[0];
+        }
+        hc_barrier();
+        w[0] = hc_global_id();
+        w[1] = shared[0];
+        EXPECT(hc_call_words(next, w, 2u, 1u), 0);
+        EXPECT(w[0] > shared[0], 1);
+        hc_barrier();
+    }
+}
+
 /* What it prints and writes is posted; n bytes of text each. */
 KERNEL(posts, GLOBAL hc_u32 *checks, GLOBAL const char *text, hc_u32 n, hc_u32 lines) {
     hc_u32 i;

@@ -41,10 +41,12 @@ var relaunch = []Constant{
 	{"ITEM_CURSOR", ItemCursor, ""},
 	{"ITEM_TAKEN", ItemTaken, ""},
 	{"ITEM_DONE", ItemDone, ""},
+	{"ITEM_BARRIERS", ItemBarriers, ""},
 	{"ITEM_WORDS", ItemWords, "their number"},
 	{"ITEM_SAVED", ItemSaved, "bit of HC_ITEM_DONE"},
 	{"GROUP_CANCELLED", GroupCancelled, "words of a group"},
 	{"GROUP_SAVED", GroupSaved, ""},
+	{"GROUP_BARRIER", GroupBarrier, ""},
 	{"GROUP_WORDS", GroupWords, "their number"},
 }
 

@@ -55,12 +55,14 @@ const (
 	ItemCursor    = 1 // where in the mail buffer its next answer is, during a launch
 	ItemTaken     = 2 // the number of that answer
 	ItemDone      = 3 // answers taken before its checkpoint; ItemSaved if it has one of its own
-	ItemWords     = 4
+	ItemBarriers  = 4 // barriers that it has passed in this launch
+	ItemWords     = 5
 	ItemSaved     = 1 << 31
 
 	GroupCancelled = 0 // the last launch that cancelled one of its work-items
 	GroupSaved     = 1 // not 0: it has a checkpoint
-	GroupWords     = 2
+	GroupBarrier   = 2 // low 16 bits of that launch, then of the barriers that the first of them had passed
+	GroupWords     = 4
 )
 
 // Relaunch is what Params has for the relaunch transport.
