@@ -103,7 +103,8 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 	}
 	include("transfer.h")
 	include("calls.h")
-	fmt.Fprintf(&b, "#line 1 %q\n%s\n", u.Name, u.Text)
+	fmt.Fprintf(&b, "#line 1 \"dialtone/heads\"\n%s", heads(u.Kernels))
+	fmt.Fprintf(&b, "#line 1 %q\n%s\n", u.Name, u.body)
 	if d.entries != nil {
 		fmt.Fprintf(&b, "#line 1 \"dialtone/entries\"\n%s", d.entries(u.Kernels))
 	}
