@@ -361,7 +361,7 @@ HC_SCALAR_ARG(int, i32, HC_PRINT_INT32, (hc_u32)x)
 HC_SCALAR_ARG(unsigned int, u32, HC_PRINT_UINT32, x)
 HC_SCALAR_ARG(long, long, sizeof(long) == 8 ? HC_PRINT_INT64 : HC_PRINT_INT32, (hc_u64)x)
 HC_SCALAR_ARG(unsigned long, ulong, sizeof(long) == 8 ? HC_PRINT_UINT64 : HC_PRINT_UINT32, x)
-#if defined(HC_GENERIC) || defined(HC_CPLUSPLUS)
+#if (defined(HC_GENERIC) || defined(HC_CPLUSPLUS)) && !defined(HC_NO_LONG_LONG)
 HC_SCALAR_ARG(long long, i64, HC_PRINT_INT64, (hc_u64)x)
 HC_SCALAR_ARG(unsigned long long, u64, HC_PRINT_UINT64, x)
 #endif
