@@ -320,6 +320,12 @@ func anyErrno(errnos *[wire.MaxLanes]errno.Errno, lanes int) bool {
 	return any != 0
 }
 
+// MarkOffset is where the device's queue may tell of the end of a run, see [Options].Mark.
+const MarkOffset = wire.ControlMark * 4
+
+// marked is the mark that came last.
+func (s *Slots) marked() uint32 { return atomic.LoadUint32((*uint32)(s.at(MarkOffset))) }
+
 // SetAbort sets or clears the word that long-running kernels look at.
 func (s *Slots) SetAbort(on bool) {
 	var v uint32

@@ -63,9 +63,11 @@ const (
 	FlagTagged = 1 << 0
 )
 
-// Words of the control block at the start of the mailbox, written by the host.
+// Words of the control block at the start of the mailbox. The host writes the first, the device's queue the second, which
+// is in a line of its own.
 const (
-	ControlAbort = 0 // not 0: the run is over, leave
+	ControlAbort = 0  // not 0: the run is over, leave
+	ControlMark  = 16 // the number of the last run whose kernel has ended, where the device tells it
 )
 
 // ErrnoStop in a reply ends the calling lane: the run is over.
