@@ -55,6 +55,12 @@ func needStandIn(t testing.TB) *metaltest.StandIn {
 func open(t testing.TB) *hal.Device {
 	t.Helper()
 	needStandIn(t)
+	return again(t)
+}
+
+// again opens the device once more in a test.
+func again(t testing.TB) *hal.Device {
+	t.Helper()
 	d, err := hal.Open(t.Context(), "metal:0")
 	must(t, err)
 	t.Cleanup(func() { must(t, d.Close()) })

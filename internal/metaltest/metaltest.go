@@ -3,7 +3,6 @@
 package metaltest
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,10 +16,7 @@ import (
 
 // StandIn is the loaded double.
 type StandIn struct {
-	Path  string
-	setup dl.Func
-	fault dl.Func
-	live  dl.Func
+	setup, fault, live, started dl.Func
 }
 
 // clangs are names of the compiler: no other knows address spaces.
@@ -67,7 +63,7 @@ func Use(folder string) (*StandIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &StandIn{Path: path, setup: lib.Lookup("standin_setup"), fault: lib.Lookup("standin_fault"), live: lib.Lookup("standin_live")}
+	s := &StandIn{setup: lib.Lookup("standin_setup"), fault: lib.Lookup("standin_fault"), live: lib.Lookup("standin_live"), started: lib.Lookup("standin_started")}
 	compiler, include, place := dl.CString(clang), dl.CString(filepath.Join(source, "include")), dl.CString(folder)
 	s.setup.Call(uintptr(unsafe.Pointer(&compiler[0])), uintptr(unsafe.Pointer(&include[0])), uintptr(unsafe.Pointer(&place[0])))
 	metal.UseStandIn(path)
@@ -87,12 +83,15 @@ func (s *StandIn) Live() (int, string) {
 	return int(n), dl.Text(text)
 }
 
+// Started counts the launches that have taken the copies of their buffers.
+func (s *StandIn) Started() int { return int(s.started.Call()) }
+
 // tree finds the sources.
 func tree() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	folder := filepath.Join(filepath.Dir(file), "..", "..", "backend", "metal", "standin")
 	if _, err := os.Stat(filepath.Join(folder, "standin.c")); !ok || err != nil {
-		return "", fmt.Errorf("the stand-in for Metal needs the source tree: %w", errors.Join(err))
+		return "", fmt.Errorf("the stand-in for Metal needs the source tree: %w", err)
 	}
 	return folder, nil
 }

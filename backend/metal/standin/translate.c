@@ -72,7 +72,7 @@ static const char *entry(struct text *out, const char *p, struct kernels *kernel
     while (is_word(p[n])) n++;
     if (n >= (int)sizeof k->name || kernels->count == MAX_KERNELS) return "too long a name, or too many kernels";
     snprintf(k->name, sizeof k->name, "%.*s", n, p);
-    addf(out, "extern \"C\" __attribute__((visibility(\"default\"))) void standin_entry_%s(const dialtone_item *item, void **a) { standin_item = item; %s(", k->name, k->name);
+    addf(out, "extern \"C\" __attribute__((visibility(\"default\"))) void standin_entry_%s(const dialtone_item *standin_i, void **standin_a) { standin_item = standin_i; ::%s(", k->name, k->name);
     if (*(p = blanks(p + n)) != '(') return "a kernel without parameters";
     for (q = from = p + 1; *q; q++) {
         if (*q == '(' || *q == '[') depth++;
@@ -90,12 +90,12 @@ static const char *entry(struct text *out, const char *p, struct kernels *kernel
             length = (int)(stop - attribute);
             if (sscanf(attribute, "buffer(%d)", &index) == 1 && index >= 0 && index < MAX_BUFFERS) {
                 k->used |= 1u << index;
-                if (memchr(from, '&', (size_t)(attribute - from))) addf(out, "standin_value{a[%d]}", index);
-                else addf(out, "standin_pointer{*(void **)a[%d]}", index);
-            } else if (!strncmp(attribute, "thread_position_in_threadgroup", (size_t)length)) addf(out, "standin_id(item->local_id)");
-            else if (!strncmp(attribute, "threadgroup_position_in_grid", (size_t)length)) addf(out, "standin_id(item->group_id)");
-            else if (!strncmp(attribute, "threads_per_threadgroup", (size_t)length)) addf(out, "standin_id(item->group_size)");
-            else if (!strncmp(attribute, "threadgroups_per_grid", (size_t)length)) addf(out, "standin_id(item->group_count)");
+                if (memchr(from, '&', (size_t)(attribute - from))) addf(out, "standin_value{standin_a[%d]}", index);
+                else addf(out, "standin_pointer{*(void **)standin_a[%d]}", index);
+            } else if (!strncmp(attribute, "thread_position_in_threadgroup", (size_t)length)) addf(out, "standin_id(standin_i->local_id)");
+            else if (!strncmp(attribute, "threadgroup_position_in_grid", (size_t)length)) addf(out, "standin_id(standin_i->group_id)");
+            else if (!strncmp(attribute, "threads_per_threadgroup", (size_t)length)) addf(out, "standin_id(standin_i->group_size)");
+            else if (!strncmp(attribute, "threadgroups_per_grid", (size_t)length)) addf(out, "standin_id(standin_i->group_count)");
             else {
                 snprintf(why, room, "unknown attribute '%.*s' of a parameter of kernel %s", length, attribute, k->name);
                 return why;
