@@ -31,7 +31,7 @@ type entry struct {
 
 // fits reports whether a packet has what the handler looks at.
 func (e *entry) fits(r *Request) bool {
-	return r.in() >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
+	return int(r.in) >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
 }
 
 // Set makes h serve op. An inline handler runs in the poller itself: it must neither block nor take
@@ -450,7 +450,7 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 	switch {
 	case s.stopping.Load():
 		c.FailAll(call.Stop)
-	case e.handler == nil || !e.fits(request) || c.HasBytes || s.slots.malformed(request):
+	case e.handler == nil || !e.fits(request) || c.HasBytes || request.malformed:
 		s.acceptOther(r, request, e, c)
 	default:
 		r.current = request
@@ -463,7 +463,7 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 // acceptOther is what is left of accept when a request is not of the simplest kind.
 func (s *Server) acceptOther(r *slotRange, request *Request, e *entry, c *call.Call) {
 	switch {
-	case s.slots.malformed(request): // Accept has set the errno
+	case request.malformed: // Accept has set the errno
 	case request.Call&wire.More != 0:
 		s.keep(request.Slot, c)
 	case e.handler == nil:
@@ -531,7 +531,7 @@ func (s *Server) hand(request *Request, e *entry) bool {
 		return false
 	}
 	s.joinPartial(request.Slot, &j.call)
-	if s.slots.malformed(request) {
+	if request.malformed {
 		s.slots.Reopen(request, false)
 		s.slots.Reply(request, &j.call)
 		s.recycle(j)
