@@ -43,7 +43,7 @@ func mslBody(u *Unit) (string, error) {
 	var e edits
 	next := 0
 	for i, t := range list {
-		if t.directive != 0 || len(t.text) != len(kernelWord) || !strings.HasPrefix(t.text, "HC_K") || next == len(u.Kernels) {
+		if t.directive != 0 || next == len(u.Kernels) || t.text != fmt.Sprintf("HC_K%02d", len(u.Kernels[next].Params)) {
 			continue
 		}
 		k := u.Kernels[next]

@@ -75,14 +75,15 @@ func TestOldSystem(t *testing.T) {
 	s := needStandIn(t)
 	s.Fault("old system", -1)
 	defer s.Fault("old system", 0)
-	i := open(t).Info()
+	i := again(t).Info()
 	if i.Arch != "unknown" || i.Memory != 0 || i.MaxGroup != 1024 {
 		t.Errorf("%+v", i)
 	}
 }
 
 func TestCompileErrors(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	for _, c := range []struct{ name, text, want string }{
 		{"mistake", "#line 1 \"user.kernel.c\"\n\nkernel void k(device int *a [[buffer(0)]]) {\n  a[0] = nonsense;\n}\n", "user.kernel.c:3:10: error: use of undeclared identifier 'nonsense'"},
 		{"spaces", head + "static void f(thread int *p) {}\nkernel void k(device int *a [[buffer(0)]]) { f(a); }\n", "error: no matching function for call to 'f'"},
@@ -115,7 +116,8 @@ func TestCompileErrors(t *testing.T) {
 
 // TestCompileHangs: the caller's context ends, the compiler does not.
 func TestCompileHangs(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	standIn.Fault("compile hangs", -1)
 	defer standIn.Fault("compile hangs", 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -127,7 +129,8 @@ func TestCompileHangs(t *testing.T) {
 }
 
 func TestNothingLeft(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	if _, err := d.Alloc(hal.DeviceMemory, 1<<40); !errors.Is(err, hal.ErrOutOfMemory) {
 		t.Errorf("more than the device's limit: %v", err)
 	}
@@ -146,7 +149,8 @@ func TestNothingLeft(t *testing.T) {
 
 // TestFailures has launches fail in each way that leaves the device as it was, between two that do not.
 func TestFailures(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	k, q := compile(t, d, countSource, "count"), queue(t, d)
 	fault := compile(t, d, head+"kernel void count(device unsigned int *words [[buffer(0)]]) { *(device unsigned int *)0x10 = 1; }\n", "count")
 	b := alloc(t, d, hal.DeviceMemory, 64)
@@ -189,7 +193,8 @@ func TestFailures(t *testing.T) {
 }
 
 func TestDeviceLost(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	k, q, other := compile(t, d, countSource, "count"), queue(t, d), queue(t, d)
 	b := alloc(t, d, hal.HostCoherent, 64)
 	copy(b.Bytes(), words(5))
@@ -222,7 +227,8 @@ func TestDeviceLost(t *testing.T) {
 
 // TestLaunchHangs: only the context ends the wait, and nothing but the launch ends the launch.
 func TestLaunchHangs(t *testing.T) {
-	d := open(t)
+	needStandIn(t)
+	d := again(t)
 	k, q, other := compile(t, d, countSource, "count"), queue(t, d), queue(t, d)
 	b := alloc(t, d, hal.DeviceMemory, 64)
 	must(t, q.Write(b, 0, words(0)))
@@ -244,7 +250,7 @@ func TestLaunchHangs(t *testing.T) {
 
 // TestStandInChecks: the double must be able to fail. What it ends the process for is done in a child process.
 func TestStandInChecks(t *testing.T) {
-	if missing != nil {
+	if standIn == nil {
 		t.Skipf("needs the stand-in for Metal: %v", missing)
 	}
 	for want, misuse := range metal.Misuses {
