@@ -111,9 +111,9 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 	}
 	include("transfer.h")
 	include("calls.h")
-	head, body := heads(u.Kernels), u.body
+	head, body := heads(u.Kernels, d.metal), u.body
 	if d.metal {
-		head = mslHeads(u.Kernels)
+		head += mslHeads(u.Kernels)
 		var err error
 		if body, err = mslBody(u); err != nil {
 			return "", err

@@ -9,20 +9,11 @@ import (
 // mslBuffers is how many buffers a kernel may have ("Metal Feature Set Tables"); the first three are the library's.
 const mslBuffers = 31
 
-// mslHeads defines the macros that KERNEL became. Metal wants an attribute for each parameter, and values as
+// mslHeads defines what the heads of kernels are. Metal wants an attribute for each parameter, and values as
 // references to constant memory: HC_BODY_name makes variables of them, as in every other dialect.
 func mslHeads(kernels []Kernel) string {
 	var b strings.Builder
-	seen := map[int]bool{}
 	for _, k := range kernels {
-		if n := len(k.Params); !seen[n] {
-			seen[n] = true
-			params := ""
-			for i := range n {
-				params += fmt.Sprintf(", p%d", i)
-			}
-			fmt.Fprintf(&b, "#define HC_K%02d(name%s) HC_HEAD_##name\n", n, params)
-		}
 		head, body := "", ""
 		for i, p := range k.Params {
 			if p.Pointer {

@@ -20,9 +20,6 @@ const (
 // rewrite gives those words their numbers, in code and in macros that the file defines. What cannot be counted in
 // the text is an error that says so with file and line.
 func rewrite(name, text string) (string, error) {
-	if !strings.Contains(text, "hc_") && !strings.Contains(text, kernelWord) && !strings.Contains(text, "\\") {
-		return text, nil
-	}
 	out := []byte(text)
 	list := tokens(text)
 	for i, t := range list {
@@ -135,7 +132,7 @@ func hasLiteral(text string) bool {
 }
 
 // heads defines the macros that KERNEL became, for the numbers of parameters that occur.
-func heads(kernels []Kernel) string {
+func heads(kernels []Kernel, metal bool) string {
 	var b strings.Builder
 	seen := map[int]bool{}
 	for _, k := range kernels {
@@ -148,7 +145,11 @@ func heads(kernels []Kernel) string {
 		for i := range n {
 			params += fmt.Sprintf(", p%d", i)
 		}
-		fmt.Fprintf(&b, "#define HC_K%02d(name%s) HC_KERNEL(name)(HC_KERNEL_PARAMS%s)\n", n, params, params)
+		head := "HC_KERNEL(name)(HC_KERNEL_PARAMS" + params + ")"
+		if metal {
+			head = "HC_HEAD_##name"
+		}
+		fmt.Fprintf(&b, "#define HC_K%02d(name%s) %s\n", n, params, head)
 	}
 	return b.String()
 }

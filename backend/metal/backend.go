@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 const backendName = "metal"
@@ -43,6 +44,12 @@ var load = sync.OnceValues(func() (*library, error) {
 	}
 	return l, nil
 })
+
+// openOnly loads a library for what its being loaded does.
+func openOnly(path string) error {
+	_, err := dl.Open(path)
+	return err
+}
 
 // backend is Metal as a whole: ordinals are places in the list of MTLCopyAllDevices.
 type backend struct{}

@@ -9,12 +9,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// openOnly loads a library for what its being loaded does.
-func openOnly(path string) error {
-	_, err := dl.Open(path)
-	return err
-}
-
 // device is a GPU: id<MTLDevice>.
 type device struct {
 	*library
