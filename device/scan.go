@@ -78,10 +78,13 @@ func literalLength(s string) int {
 }
 
 // blank replaces comments, literals and preprocessor lines by spaces; lines and places stay.
-func blank(text string) string {
+func blank(text string) string { return blankBut(text, false) }
+
+// blankBut may leave preprocessor lines.
+func blankBut(text string, directives bool) string {
 	out := []byte(text)
 	for i, c := range classify(text) {
-		if c != inCode && out[i] != '\n' {
+		if c != inCode && !(directives && c == inDirective) && out[i] != '\n' {
 			out[i] = ' '
 		}
 	}
