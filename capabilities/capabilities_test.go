@@ -1,13 +1,14 @@
 package capabilities
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"testing"
 )
 
 func TestCatalogue(t *testing.T) {
-	if !slices.IsSortedFunc(Catalogue, func(a, b Capability) int { return compare(a.ID, b.ID) }) {
+	if !slices.IsSortedFunc(Catalogue, func(a, b Capability) int { return cmp.Compare(a.ID, b.ID) }) {
 		t.Error("the catalogue is not sorted")
 	}
 	seen := map[ID]bool{}
