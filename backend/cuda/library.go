@@ -34,6 +34,9 @@ type driverTable struct {
 	DeviceTotalMem     dl.Func `sym:"cuDeviceTotalMem_v2,cuDeviceTotalMem"`
 	// Unified Addressing / Device: "cuDeviceGetPCIBusId".
 	DeviceGetPCIBusId dl.Func `sym:"cuDeviceGetPCIBusId"`
+	// Peer Context Memory Access.
+	DeviceCanAccessPeer   dl.Func `sym:"cuDeviceCanAccessPeer" optional:"true"`
+	DeviceGetP2PAttribute dl.Func `sym:"cuDeviceGetP2PAttribute" optional:"true"`
 	// Primary Context Management.
 	PrimaryCtxRetain  dl.Func `sym:"cuDevicePrimaryCtxRetain"`
 	PrimaryCtxRelease dl.Func `sym:"cuDevicePrimaryCtxRelease_v2,cuDevicePrimaryCtxRelease"`
