@@ -184,11 +184,24 @@ var ClaimRules = []Claim{
 	{ID: IDStable, Backend: "cpu", Reason: "it is whatever machine it runs on"},
 }
 
+// absent lists what the APIs of backends have no call for.
+var absent = map[string][]ID{
+	"cpu": {DMABufDevice, DMABufHost, FileCompat, RDMA, IPCEvent, IPCMemory, IsolationMIG, IsolationMPS, MemLargeBAR, MemPools, MemSVM, MemVMM,
+		PeerAccess, PeerAtomics, PeerCopy, QueueHostFn, SyncTimeline, TimerBoundary, DiagPrintf},
+	"opencl": {IsolationMPS, MemVMM, MemPools, PeerAccess, PeerAtomics, PeerCopy, IPCEvent, IPCMemory, DMABufHost, MemLargeBAR, MemHostPT, MemDirectMgd},
+	"cuda":   {MemSVM, MemLargeBAR},
+	"hip":    {MemSVM, IsolationMPS},
+	"metal":  {MemSVM, IsolationMIG, IsolationMPS, DMABufDevice, DMABufHost, MemPageable, MemHostPT, MemLargeBAR, MemVMM, IPCEvent},
+}
+
 // Claims derives from the facts what the driver of a device claims and what it denies. What no rule is about, and what
 // depends on a fact that is not there, is not in the set.
 func Claims(info hal.Info, facts []Fact) Set {
 	by := index(facts)
 	claims := Set{}
+	for _, id := range absent[info.Backend] {
+		claims[id] = Finding{ID: id, State: No, Reason: "this API has no such thing", Facts: []Fact{}}
+	}
 	for _, c := range ClaimRules {
 		if c.Backend != info.Backend {
 			continue
@@ -234,9 +247,10 @@ func index(facts []Fact) map[string]Fact {
 // abridged is a fact without the rest of a list of which one word matters.
 func abridged(f Fact, c Condition) Fact {
 	if c.Op == HasWord {
-		f.Value = "without " + c.Arg
-		if ok, _ := c.holds(map[string]Fact{f.Name: {Value: f.Value}}); ok {
+		if ok, _ := c.holds(map[string]Fact{f.Name: f}); ok {
 			f.Value = c.Arg
+		} else {
+			f.Value = "without " + c.Arg
 		}
 	}
 	return f

@@ -99,6 +99,25 @@ func Describe(i hal.Info) Description {
 	return d
 }
 
+// Restore gives the Info back, with what JSON carries as text.
+func (d Description) Restore() hal.Info {
+	i := d.Info
+	for _, k := range []hal.Kind{hal.GPU, hal.CPU, hal.Accelerator} {
+		if k.String() == d.Kind {
+			i.Kind = k
+		}
+	}
+	i.Kinds = nil
+	for _, name := range d.MemoryKinds {
+		for _, k := range []hal.MemoryKind{hal.DeviceMemory, hal.HostCoherent, hal.Managed} {
+			if k.String() == name {
+				i.Kinds = append(i.Kinds, k)
+			}
+		}
+	}
+	return i
+}
+
 // Set are the device's findings.
 func (d Device) Set() Set { return SetOf(d.Capabilities) }
 
@@ -314,6 +333,7 @@ func (r *Report) normalize() {
 		fill(&d.Violations)
 		fill(&d.Troubles)
 		fill(&d.MemoryKinds)
+		d.Info = d.Restore()
 		for j := range d.Capabilities {
 			fill(&d.Capabilities[j].Facts)
 		}

@@ -19,9 +19,11 @@ import (
 	"os"
 
 	_ "github.com/dialtone-gpu/dialtone/backend/all"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 )
 
 func main() {
+	probe.Child() // what a survey of devices is done in
 	p := newProcess()
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }

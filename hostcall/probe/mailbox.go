@@ -88,15 +88,8 @@ func (p *prober) exchange(ctx context.Context, kind hal.MemoryKind) (exchanged, 
 		defer close(stopped)
 		last := time.Now()
 		for round := uint32(1); round <= rounds; round++ {
-			for n := 0; atomic.LoadUint32(word(mail, 0)) != round; n++ {
-				if n%256 == 255 {
-					select {
-					case <-stop:
-						return
-					default:
-						nap.For(0)
-					}
-				}
+			if !await(word(mail, 0), round, stop) {
+				return
 			}
 			if v := atomic.LoadUint64(cell(mail, 16)); v != 0 && uint32(v)^0x5a5a5a5a != uint32(v>>32) {
 				torn++
@@ -125,4 +118,19 @@ func (p *prober) exchange(ctx context.Context, kind hal.MemoryKind) (exchanged, 
 		e.median, e.p99 = trips[len(trips)/2], trips[len(trips)*99/100]
 	}
 	return e, nil
+}
+
+// await looks at a word until it has a value; false if stop was closed before.
+func await(at *uint32, want uint32, stop <-chan struct{}) bool {
+	for n := 0; atomic.LoadUint32(at) != want; n++ {
+		if n%256 == 255 {
+			select {
+			case <-stop:
+				return false
+			default:
+				nap.For(0)
+			}
+		}
+	}
+	return true
 }

@@ -9,7 +9,7 @@ HC_INLINE hc_u32 probe_add_system_(hc_u32 *p, hc_u32 v) { hc_u32 r; asm volatile
 #define PROBE_ADD_SYSTEM(p, v) hc_atomic_add((p), (v))
 #endif
 
-/* Adds 1 to a word of each value in turn: [0, n) are input, [n, 2n) output. */
+/* words: n values in, n values out. */
 KERNEL(touch, GLOBAL hc_u32 *words, hc_u32 n) {
     const hc_u32 i = hc_global_id();
     if (i < n) words[n + i] = words[i] * 2654435761u + 1u;
@@ -31,12 +31,12 @@ KERNEL(adding, GLOBAL hc_u32 *sum, hc_u32 times) {
     for (i = 0u; i < times; i++) hc_atomic_add(sum, 1u);
 }
 
-/* The same in memory of the host, while the host adds too. state: 0 when the kernel starts, 1 when the host may end. */
-KERNEL(adding_with_host, GLOBAL hc_u32 *sum, GLOBAL hc_u32 *started, GLOBAL hc_u32 *go, hc_u32 times, hc_u32 patience) {
+/* The same in memory of the host, while the host adds too. state: 0 is set when the kernel is there, 16 when the host is. */
+KERNEL(adding_with_host, GLOBAL hc_u32 *sum, GLOBAL hc_u32 *state, hc_u32 times, hc_u32 patience) {
     hc_u32 i, turns;
     if (hc_global_id() != 0u) return;
-    hc_store_release(started, 1u);
-    for (turns = 0u; hc_load_acquire(go) == 0u && turns < patience; turns++) hc_pause(turns);
+    hc_store_release(state, 1u);
+    for (turns = 0u; hc_load_acquire(state + 16) == 0u && turns < patience; turns++) hc_pause(turns);
     for (i = 0u; i < times; i++) PROBE_ADD_SYSTEM(sum, 1u);
 }
 
