@@ -47,7 +47,11 @@ func on(fact string, op Op, arg ...string) Condition {
 // its level. The facts' names are those of the vendors' documentation: CUdevice_attribute of the CUDA driver API,
 // hipDeviceAttribute_t of HIP, the device queries of the OpenCL specification, MTLDevice of Metal.
 var ClaimRules = []Claim{
-	// CUDA.
+	// CUDA. The clock is a register of the language since compute capability 3.0 (PTX ISA, "%globaltimer").
+	{ID: ExecBasic, Backend: "cuda", If: []Condition{on("COMPUTE_CAPABILITY_MAJOR", AtLeast, "1")}},
+	{ID: CommMailbox, Backend: "cuda", If: []Condition{on("CAN_MAP_HOST_MEMORY", NotZero), on("UNIFIED_ADDRESSING", NotZero)}},
+	{ID: MemFineGrain, Backend: "cuda", If: []Condition{on("CAN_MAP_HOST_MEMORY", NotZero)}},
+	{ID: TimerGlobal, Backend: "cuda", If: []Condition{on("COMPUTE_CAPABILITY_MAJOR", AtLeast, "3")}},
 	{ID: ExecPreempt, Backend: "cuda", If: []Condition{on("COMPUTE_PREEMPTION_SUPPORTED", NotZero)}},
 	{ID: ExecTimeout, Backend: "cuda", If: []Condition{on("KERNEL_EXEC_TIMEOUT", NotZero)}},
 	{ID: ExecCoop, Backend: "cuda", If: []Condition{on("COOPERATIVE_LAUNCH", NotZero)}},
@@ -89,6 +93,7 @@ var ClaimRules = []Claim{
 	{ID: PeerAtomics, Backend: "cuda", If: []Condition{on("peers_native_atomics", NotZero)}},
 
 	// HIP. Some answers of its runtime are constants or copies of each other: ManagedMemory is ConcurrentManagedAccess.
+	{ID: ExecBasic, Backend: "hip", If: []Condition{on("WarpSize", NotZero)}},
 	{ID: ExecPreempt, Backend: "hip", If: []Condition{on("ComputePreemptionSupported", NotZero)}},
 	{ID: ExecTimeout, Backend: "hip", If: []Condition{on("KernelExecTimeout", NotZero)}},
 	{ID: ExecCoop, Backend: "hip", If: []Condition{on("CooperativeLaunch", NotZero)}},
@@ -112,6 +117,7 @@ var ClaimRules = []Claim{
 	{ID: IDStable, Backend: "hip", If: []Condition{on("uuid", NotEmpty)}},
 
 	// OpenCL.
+	{ID: ExecBasic, Backend: "opencl", If: []Condition{on("CL_DEVICE_AVAILABLE", NotZero), on("CL_DEVICE_COMPILER_AVAILABLE", NotZero)}},
 	{ID: MemSVM, Backend: "opencl", Level: "coarse", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "1")}},
 	{ID: MemSVM, Backend: "opencl", Level: "fine-buffer", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "2")}},
 	{ID: MemSVM, Backend: "opencl", Level: "fine-system", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "4")}},
@@ -149,6 +155,8 @@ var ClaimRules = []Claim{
 	{ID: ExecPreempt, Backend: "opencl", Reason: "OpenCL has no query for it"},
 
 	// Metal.
+	{ID: ExecBasic, Backend: "metal", If: []Condition{on("maxBufferLength", NotZero)}},
+	{ID: ModuleJIT, Backend: "metal", If: []Condition{on("maxBufferLength", NotZero)}},
 	{ID: MemUnified, Backend: "metal", If: []Condition{on("hasUnifiedMemory", NotZero)}},
 	{ID: MemHostMap, Backend: "metal", If: []Condition{on("maxBufferLength", NotZero)}},
 	{ID: MemDirectMgd, Backend: "metal", If: []Condition{on("hasUnifiedMemory", NotZero)}},

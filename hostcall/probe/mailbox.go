@@ -120,7 +120,8 @@ func (p *prober) exchange(ctx context.Context, kind hal.MemoryKind) (exchanged, 
 	return e, nil
 }
 
-// await looks at a word until it has a value; false if stop was closed before.
+// await looks at a word until it has a value; false if stop was closed before. It sleeps only when nothing has come for long,
+// since a sleep takes longer than a round trip.
 func await(at *uint32, want uint32, stop <-chan struct{}) bool {
 	for n := 0; atomic.LoadUint32(at) != want; n++ {
 		if n%256 == 255 {
@@ -128,6 +129,8 @@ func await(at *uint32, want uint32, stop <-chan struct{}) bool {
 			case <-stop:
 				return false
 			default:
+			}
+			if n > 1<<14 {
 				nap.For(0)
 			}
 		}
