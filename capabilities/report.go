@@ -282,6 +282,9 @@ func (r *Report) check() error {
 }
 
 func (d *Device) check() error {
+	if d.Took < 0 {
+		return errors.New("probing it took less than no time")
+	}
 	if len(d.Facts) > maxFacts || len(d.Capabilities) > maxFindings {
 		return fmt.Errorf("%d facts, %d capabilities", len(d.Facts), len(d.Capabilities))
 	}
