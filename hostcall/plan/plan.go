@@ -168,25 +168,27 @@ func (r *reader) lacks(ids []capabilities.ID) []capabilities.ID {
 }
 
 func (r *reader) transport() (Transport, string) {
-	why := ""
+	var obstacles []string
 	for _, rule := range transportRules {
-		switch missing := r.lacks(rule.needs); {
+		missing := r.lacks(rule.needs)
+		switch {
 		case r.policy.Transport != "" && rule.transport != r.policy.Transport:
-			continue
-		case r.policy.Transport == rule.transport:
-			if len(missing) > 0 {
-				return rule.transport, fmt.Sprintf("forced by the policy, although %s", r.states(missing))
-			}
+		case r.policy.Transport != "" && len(missing) > 0:
+			return rule.transport, "forced by the policy, although " + r.states(missing)
+		case r.policy.Transport != "":
 			return rule.transport, "forced by the policy"
-		case len(missing) == 0 && why == "":
+		case len(missing) > 0:
+			obstacles = append(obstacles, r.states(missing))
+		case obstacles != nil:
+			return rule.transport, strings.Join(obstacles, ", ") + ": " + rule.why
+		default:
 			return rule.transport, rule.why
-		case len(missing) == 0:
-			return rule.transport, why + ": " + rule.why
-		case why == "":
-			why = r.states(missing)
 		}
 	}
-	return None, why
+	if r.policy.Transport == None {
+		return None, "forced by the policy"
+	}
+	return None, strings.Join(obstacles, ", ")
 }
 
 // states says how sure each of them is.

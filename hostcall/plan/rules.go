@@ -23,7 +23,7 @@ var hosted = []Service{Streams, Files, Monotonic, Wall, Sleep, Random, Process, 
 
 // Rules lists all of them. Those of one service are in the order of their routes, best first.
 var Rules = []Rule{
-	{Services: []Service{Monotonic}, Route: Device, Why: "the device has a clock that was proven", Needs: []capabilities.ID{capabilities.TimerGlobal}},
+	{Services: []Service{Monotonic}, Route: Device, Why: "the device has a clock of its own, the same for all groups and as fast as the host's", Needs: []capabilities.ID{capabilities.TimerGlobal}},
 	{Services: []Service{Strings}, Route: Cached, Why: "they do not change during a run", Reads: []capabilities.ID{capabilities.ExecBasic}},
 	{Services: []Service{Files}, Route: Direct, Why: "files go to device memory and back by DMA", Over: Mailbox, Unbuilt: true,
 		Needs: []capabilities.ID{capabilities.CommMailbox, capabilities.FileReadDirect, capabilities.FileWriteDirect}},
