@@ -16,7 +16,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
-func TestMain(m *testing.M) { devicetest.Main(m) }
+func TestMain(m *testing.M) {
+	probe.Child()
+	devicetest.Main(m)
+}
 
 func TestDevices(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
