@@ -56,6 +56,9 @@ type driverTable struct {
 	StreamCreate  dl.Func `sym:"cuStreamCreate"`
 	StreamQuery   dl.Func `sym:"cuStreamQuery"`
 	StreamDestroy dl.Func `sym:"cuStreamDestroy_v2,cuStreamDestroy"`
+	// Stream Memory Operations.
+	StreamWaitValue32  dl.Func `sym:"cuStreamWaitValue32_v2,cuStreamWaitValue32" optional:"true"`
+	StreamWriteValue32 dl.Func `sym:"cuStreamWriteValue32_v2,cuStreamWriteValue32" optional:"true"`
 	// Event Management.
 	EventCreate  dl.Func `sym:"cuEventCreate"`
 	EventRecord  dl.Func `sym:"cuEventRecord"`
