@@ -29,7 +29,7 @@ var extras = []probe{
 	{name: "waiting", gives: []capabilities.ID{capabilities.ExecProgress}, needs: basics, run: (*prober).waiting},
 	{name: "follow", gives: []capabilities.ID{capabilities.ArgsBindless}, needs: basics, risky: true, run: (*prober).follow},
 	{name: "concurrent", gives: []capabilities.ID{capabilities.MemConcurrent}, needs: []capabilities.ID{capabilities.ExecBasic, capabilities.MemManaged}, risky: true, run: (*prober).concurrent},
-	{name: "pageable", gives: []capabilities.ID{capabilities.MemPageable}, needs: basics, risky: true, run: (*prober).pageable},
+	{name: "pageable", gives: []capabilities.ID{capabilities.MemPageable}, needs: basics, risky: true, faults: true, run: (*prober).pageable},
 }
 
 var (

@@ -35,11 +35,12 @@ var limit = 5 * time.Second
 
 // probe is something to do on a device.
 type probe struct {
-	name  string
-	gives []capabilities.ID
-	needs []capabilities.ID // what has to be proven before; without it the outcome is unknown
-	risky bool              // it may take the device or the process with it, and comes last, in a process of its own
-	run   func(*prober, context.Context) error
+	name   string
+	gives  []capabilities.ID
+	needs  []capabilities.ID // what has to be proven before; without it the outcome is unknown
+	risky  bool              // it may take the device or the process with it, and comes last, in a process of its own
+	faults bool              // where the driver denies it, it certainly ends in a fault: it is not tried there
+	run    func(*prober, context.Context) error
 }
 
 // planned are the probes of what a plan reads, in their order.

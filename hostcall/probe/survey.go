@@ -284,14 +284,14 @@ func (d *surveyed) riskily(ctx context.Context, risky []probe) {
 		}
 		return
 	}
-	var trials []probe
+	var trials, dangerous []probe
 	for _, t := range d.trials {
 		p := trial(hal.Trial{Capability: t.Capability, Risky: t.Risky})
 		if d.survey.Only != nil && !slices.Contains(d.survey.Only, p.gives[0]) {
 			continue
 		}
 		if t.Risky {
-			risky = append(risky, p)
+			dangerous = append(dangerous, p)
 		} else {
 			trials = append(trials, p)
 		}
@@ -299,7 +299,11 @@ func (d *surveyed) riskily(ctx context.Context, risky []probe) {
 	if trials != nil {
 		d.safely(ctx, trials)
 	}
-	for _, p := range risky {
+	claims := capabilities.Claims(d.info, d.Facts)
+	for _, p := range append(dangerous, risky...) { // what may lose the device comes last
+		if p.faults && claims[p.gives[0]].State == capabilities.No {
+			continue // the driver's no is good enough: trying it would only lose the device
+		}
 		if i := slices.IndexFunc(p.needs, func(id capabilities.ID) bool { return !d.proofs.Has(id) }); i >= 0 {
 			d.leave(p, fmt.Sprintf("not asked: %s is %s", p.needs[i], d.proofs[p.needs[i]].State))
 			continue
@@ -364,6 +368,12 @@ func (d *surveyed) run(ctx context.Context, probes []probe) (left []probe, opene
 	}
 	why := fmt.Sprintf("at step %s %v", stage, end)
 	d.Troubles = append(d.Troubles, why)
+	if !d.info.HostCPU {
+		select { // the driver cleans up after a process that died in its midst
+		case <-ctx.Done():
+		case <-time.After(coolDown):
+		}
+	}
 	// A kernel that hangs may hang on after its process; whatever runs on the host's cores ends with it.
 	if errors.Is(end, errLate) && !d.info.HostCPU {
 		d.tainted = why
@@ -378,6 +388,9 @@ func (d *surveyed) run(ctx context.Context, probes []probe) (left []probe, opene
 	d.leave(probes[at], why)
 	return probes[at+1:], opened
 }
+
+// coolDown is how long a device is left alone after a crash.
+const coolDown = 300 * time.Millisecond
 
 // errLate is the end of a child that was killed because a step took too long.
 var errLate = errors.New("it took too long")
