@@ -180,7 +180,7 @@ func (p *prober) meeting(ctx context.Context) error {
 		return err
 	}
 	defer met.Close()
-	patience := p.patience()
+	patience := p.patience() / 10 // no host has to come first
 	if err := p.extra(ctx, "meeting", groups, 1, hal.Memory(words), hal.Memory(met), hal.Int32(int32(groups)), hal.Int32(patience)); err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func (p *prober) waitsFor(ctx context.Context, other, group int) (bool, error) {
 		return false, err
 	}
 	defer met.Close()
-	if err := p.extra(ctx, "waiting", 1, group, hal.Memory(flag), hal.Memory(met), hal.Int32(int32(other)), hal.Int32(p.patience())); err != nil {
+	if err := p.extra(ctx, "waiting", 1, group, hal.Memory(flag), hal.Memory(met), hal.Int32(int32(other)), hal.Int32(p.patience()/10)); err != nil {
 		return false, err
 	}
 	raw, err := p.read(met)

@@ -220,7 +220,7 @@ func (p *prober) patience() int32 {
 	case info.HostCPU && info.Dialect == hal.C11:
 		return 1_000_000 // each a nap, once nothing else is to do
 	case info.HostCPU:
-		return 100_000_000
+		return 2_000_000_000 // PoCL takes a third of a nanosecond for each
 	case info.Dialect == hal.CUDA:
 		return 50_000 // each up to 65 us: see hc_pause there
 	}

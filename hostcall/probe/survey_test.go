@@ -274,7 +274,7 @@ func TestDeclared(t *testing.T) {
 func TestMailboxThatDoesNotEnd(t *testing.T) {
 	t.Setenv("DIALTONE_CACHE", t.TempDir())
 	dev := openHostile(t, spinning)
-	defer probe.SetLimit(2 * time.Second)()
+	defer probe.SetLimit(1500 * time.Millisecond)()
 	for range 2 {
 		set, err := probe.Device(t.Context(), dev)
 		if err != nil {
