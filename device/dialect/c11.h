@@ -29,7 +29,8 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_
 #define hc hc_item_, hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_->field)
-#define KERNEL(name, ...) static void name(HC, ##__VA_ARGS__)
+#define HC_KERNEL(name) static void name
+#define HC_KERNEL_PARAMS HC
 
 #define hc_global_id_in(d) (hc_item_->group_id[d] * hc_item_->group_size[d] + hc_item_->local_id[d])
 #define hc_local_id_in(d) (hc_item_->local_id[d])
@@ -96,7 +97,6 @@ HC_INLINE void hc_store_pair_release(hc_u32 *p, hc_u64 a, hc_u64 b) {
 
 typedef hc_u32 hc_mask;
 #define hc_active_mask() 1u
-#define hc_match(m, key) (m)
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 #define hc_lane() 0u
@@ -104,7 +104,7 @@ typedef hc_u32 hc_mask;
 #define hc_rank(m) 0u
 #define hc_count(m) 1u
 #define hc_broadcast(m, v) (v)
-#define hc_all(m, x) (x)
+#define hc_ballot(m, x) ((x) ? 1u : 0u)
 #define hc_any(m, x) (x)
 #define hc_sync(m) ((void)0)
 #define hc_subgroup_index() hc_item_linear_(hc_item_)

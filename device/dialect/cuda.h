@@ -26,7 +26,8 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
-#define KERNEL(name, ...) extern "C" __global__ void name(hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_, ##__VA_ARGS__)
+#define HC_KERNEL(name) extern "C" __global__ void name
+#define HC_KERNEL_PARAMS hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_
 
 #define HC_DIM_(v, d) ((d) == 0 ? v.x : (d) == 1 ? v.y : v.z)
 #define hc_global_id_in(d) (HC_DIM_(blockIdx, d) * HC_DIM_(blockDim, d) + HC_DIM_(threadIdx, d))
@@ -74,7 +75,6 @@ HC_INLINE void hc_unlock(hc_u32 *p, hc_u32 v) { asm volatile("st.relaxed.gpu.glo
 
 typedef hc_u32 hc_mask;
 HC_INLINE hc_mask hc_active_mask() { return __activemask(); }
-HC_INLINE hc_mask hc_match(hc_mask m, hc_u32 key) { return __match_any_sync(m, key); }
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 HC_INLINE hc_u32 hc_lane() { hc_u32 v; asm("mov.u32 %0, %%laneid;" : "=r"(v)); return v; }
@@ -83,7 +83,7 @@ HC_INLINE int hc_is_leader(hc_mask m) { return (m & hc_lanes_below_()) == 0; }
 HC_INLINE hc_u32 hc_rank(hc_mask m) { return __popc(m & hc_lanes_below_()); }
 HC_INLINE hc_u32 hc_count(hc_mask m) { return __popc(m); }
 HC_INLINE hc_u32 hc_broadcast(hc_mask m, hc_u32 v) { return __shfl_sync(m, v, __ffs(m) - 1); }
-HC_INLINE int hc_all(hc_mask m, int x) { return __all_sync(m, x); }
+HC_INLINE hc_mask hc_ballot(hc_mask m, int x) { return __ballot_sync(m, x); }
 HC_INLINE int hc_any(hc_mask m, int x) { return __any_sync(m, x); }
 HC_INLINE void hc_sync(hc_mask m) { __syncwarp(m); }
 HC_INLINE hc_u32 hc_subgroup_index() {

@@ -27,7 +27,8 @@ typedef size_t hc_size;
 #define HC __global hc_u32 *hc_local_, __global hc_u32 *hc_mail_, const hc_params hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
-#define KERNEL(name, ...) __kernel void name(HC, ##__VA_ARGS__)
+#define HC_KERNEL(name) __kernel void name
+#define HC_KERNEL_PARAMS HC
 
 #define hc_global_id_in(d) ((hc_u32)get_global_id(d))
 #define hc_local_id_in(d) ((hc_u32)get_local_id(d))
@@ -66,7 +67,6 @@ HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
 
 typedef hc_u32 hc_mask;
 #define hc_active_mask() 1u
-#define hc_match(m, key) (m)
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 #define hc_lane() 0u
@@ -74,7 +74,7 @@ typedef hc_u32 hc_mask;
 #define hc_rank(m) 0u
 #define hc_count(m) 1u
 #define hc_broadcast(m, v) (v)
-#define hc_all(m, x) (x)
+#define hc_ballot(m, x) ((x) ? 1u : 0u)
 #define hc_any(m, x) (x)
 #define hc_sync(m) ((void)0)
 HC_INLINE hc_u32 hc_subgroup_index(void) {

@@ -24,6 +24,8 @@ var (
 	doubleText string
 	//go:embed kernels/optional/cycle.kernel.c
 	cycleText string
+	//go:embed kernels/optional/address.kernel.c
+	addressText string
 )
 
 func u32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }

@@ -105,7 +105,7 @@ func (p *prober) double(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer m.Close()
+	defer p.unload(m)
 	out, err := p.zeroed(64)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (p *prober) cycles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer m.Close()
+	defer p.unload(m)
 	out, err := p.zeroed(64)
 	if err != nil {
 		return err

@@ -30,6 +30,13 @@ func cell(b *hal.Buffer, i int) *uint64 { return (*uint64)(unsafe.Pointer(&b.Byt
 // mailbox: comm.mailbox, access.single64 and mem.finegrain.
 func (p *prober) mailbox(ctx context.Context) error {
 	start := time.Now()
+	if p.device.Info().NoConcurrentAccess {
+		for _, id := range []capabilities.ID{capabilities.CommMailbox, capabilities.MemFineGrain} {
+			p.note(id, capabilities.No, 0, 0, "device", "its API promises nothing about memory that the host and a running kernel share")
+		}
+		p.unknown(capabilities.Access64, "device", "not asked: %s is missing", capabilities.CommMailbox)
+		return nil
+	}
 	e, err := p.exchange(ctx, hal.HostCoherent)
 	if err != nil {
 		return err

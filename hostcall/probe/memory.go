@@ -60,12 +60,21 @@ func (p *prober) hostmap(ctx context.Context) error {
 		p.proven(capabilities.MemHostMap, start, "kernel touch", "%d values went to a kernel and came back", touched)
 	}
 	start = time.Now()
+	m, err := p.compile(ctx, "address", addressText)
+	if why, ok := refusal(err); ok {
+		p.failed(capabilities.MemUVA, start, "compiler", "%s", why)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.unload(m)
 	at, err := p.zeroed(64)
 	if err != nil {
 		return err
 	}
 	defer at.Close()
-	if err := p.extra(ctx, "whereis", 1, 1, hal.Memory(b), hal.Memory(at)); err != nil {
+	if err := p.launch(ctx, m, "whereis", 1, 1, hal.Memory(b), hal.Memory(at)); err != nil {
 		return err
 	}
 	raw, err := p.read(at)
@@ -154,6 +163,15 @@ func (p *prober) pageable(ctx context.Context) error {
 func (p *prober) follow(ctx context.Context) error {
 	const id, secret = capabilities.ArgsBindless, 0x0badcafe
 	start := time.Now()
+	m, err := p.compile(ctx, "address", addressText)
+	if why, ok := refusal(err); ok {
+		p.failed(id, start, "compiler", "%s", why)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.unload(m)
 	target, err := p.device.Alloc(hal.DeviceMemory, 64)
 	if err != nil {
 		return err
@@ -174,10 +192,10 @@ func (p *prober) follow(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
-	if err := p.extra(ctx, "whereis", 1, 1, hal.Memory(target), hal.Memory(at)); err != nil {
+	if err := p.launch(ctx, m, "whereis", 1, 1, hal.Memory(target), hal.Memory(at)); err != nil {
 		return err
 	}
-	if err := p.extra(ctx, "follow", 1, 1, hal.Memory(at), hal.Memory(out)); err != nil {
+	if err := p.launch(ctx, m, "follow", 1, 1, hal.Memory(at), hal.Memory(out)); err != nil {
 		return err
 	}
 	raw, err := p.read(out)

@@ -182,6 +182,13 @@ func (p *prober) close() error {
 	return errors.Join(errs...)
 }
 
+// unload closes a module, unless a kernel of it may still run.
+func (p *prober) unload(m *hal.Module) {
+	if p.stuck == "" {
+		_ = m.Close()
+	}
+}
+
 // assemble puts the kernel library before a text.
 func (p *prober) assemble(name, text string, defines ...string) (string, string, error) {
 	unit, err := device.Parse("dialtone/"+name+".kernel.c", text)

@@ -1,7 +1,7 @@
 /* Kernels that do what a capability claims, beyond what every start asks about. Each ends by itself: what
    never arrives is waited for a bounded number of turns. */
 
-#if defined(HC_CPLUSPLUS)
+#if defined(__CUDACC__)
 /* PTX ISA, "atom": scope .sys includes the host. */
 HC_INLINE hc_u32 probe_add_system_(hc_u32 *p, hc_u32 v) { hc_u32 r; asm volatile("atom.relaxed.sys.global.add.u32 %0, [%1], %2;" : "=r"(r) : "l"(p), "r"(v) : "memory"); return r; }
 #define PROBE_ADD_SYSTEM(p, v) probe_add_system_((p), (v))
@@ -13,16 +13,6 @@ HC_INLINE hc_u32 probe_add_system_(hc_u32 *p, hc_u32 v) { hc_u32 r; asm volatile
 KERNEL(touch, GLOBAL hc_u32 *words, hc_u32 n) {
     const hc_u32 i = hc_global_id();
     if (i < n) words[n + i] = words[i] * 2654435761u + 1u;
-}
-
-/* The address of an argument. */
-KERNEL(whereis, GLOBAL hc_u32 *argument, GLOBAL hc_u64 *at) {
-    if (hc_global_id() == 0u) at[0] = (hc_u64)(hc_size)argument;
-}
-
-/* Follows an address that lies in memory. */
-KERNEL(follow, GLOBAL hc_u64 *at, GLOBAL hc_u32 *out) {
-    if (hc_global_id() == 0u) out[0] = *(GLOBAL hc_u32 *)(hc_size)at[0];
 }
 
 /* Contended additions in device memory. */

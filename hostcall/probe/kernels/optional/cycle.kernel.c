@@ -1,5 +1,5 @@
 /* A counter of cycles. */
-#if defined(HC_CPLUSPLUS)
+#if defined(__CUDACC__)
 #define PROBE_CYCLES() ((hc_u64)clock64())
 #else
 #error "no cycle counter"

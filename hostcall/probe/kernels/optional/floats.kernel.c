@@ -1,6 +1,6 @@
 /* Contended additions of floats: natively where PROBE_NATIVE is set, else by compare and exchange. */
 #if defined(PROBE_NATIVE)
-#if defined(HC_CPLUSPLUS)
+#if defined(__CUDACC__)
 #define float_add(p, v) atomicAdd((p), (v))
 #else
 #error "no native float atomics"
@@ -10,10 +10,12 @@
 #define float_cas(p, o, n) atomic_cmpxchg((volatile __global hc_u32 *)(p), (o), (n))
 #define FLOAT_BITS(f) as_uint(f)
 #define FLOAT_OF(b) as_float(b)
-#elif defined(HC_CPLUSPLUS)
+#elif defined(__CUDACC__)
 #define float_cas(p, o, n) atomicCAS((hc_u32 *)(p), (o), (n))
 #define FLOAT_BITS(f) __float_as_uint(f)
 #define FLOAT_OF(b) __uint_as_float(b)
+#elif defined(__METAL_VERSION__)
+#error "not tried in this language"
 #elif defined(__TINYC__)
 #error "tcc has no compare and exchange"
 #else

@@ -19,12 +19,14 @@
 #define wide_cas(p, o, n) atom_cmpxchg((WIDE *)(p), (o), (n))
 #define wide_min(p, v) atom_min((WIDE *)(p), (hc_u64)(v))
 #define wide_max(p, v) atom_max((WIDE *)(p), (hc_u64)(v))
-#elif defined(HC_CPLUSPLUS)
+#elif defined(__CUDACC__)
 #define wide_add(p, v) atomicAdd((unsigned long long *)(p), (unsigned long long)(v))
 #define wide_swap(p, v) atomicExch((unsigned long long *)(p), (unsigned long long)(v))
 #define wide_cas(p, o, n) atomicCAS((unsigned long long *)(p), (unsigned long long)(o), (unsigned long long)(n))
 #define wide_min(p, v) atomicMin((unsigned long long *)(p), (unsigned long long)(v))
 #define wide_max(p, v) atomicMax((unsigned long long *)(p), (unsigned long long)(v))
+#elif defined(__METAL_VERSION__)
+#error "not tried in this language"
 #elif defined(__TINYC__)
 #error "tcc has no 64-bit atomics"
 #else
