@@ -169,10 +169,10 @@ func sameHardware(a, b hal.Info) bool {
 	if a.Backend == b.Backend || a.Sim || b.Sim {
 		return false
 	}
-	if a.UUID != "" && b.UUID != "" {
+	if known(a.UUID) && known(b.UUID) {
 		return bareUUID(a.UUID) == bareUUID(b.UUID)
 	}
-	return a.PCI != "" && pciKey(a.PCI) == pciKey(b.PCI)
+	return known(a.PCI) && pciKey(a.PCI) == pciKey(b.PCI)
 }
 
 // bareUUID is without the prefix that NVIDIA's tools put before it.

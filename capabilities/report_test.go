@@ -247,12 +247,14 @@ func TestPhysical(t *testing.T) {
 		{URI: "opencl:2", Backend: "opencl"},
 		{URI: "opencl:3", Backend: "opencl"},
 		{URI: "opencl:4", Backend: "opencl", UUID: "AA", Sim: true},
+		{URI: "cuda:5", Backend: "cuda", UUID: redacted, PCI: redacted},
+		{URI: "opencl:5", Backend: "opencl", UUID: redacted, PCI: redacted},
 	}
 	var got []string
 	for _, g := range Physical(infos) {
 		got = append(got, strings.Join(lo.Map(g, func(i hal.Info, _ int) string { return i.URI }), "+"))
 	}
-	if want := []string{"cuda:0+opencl:0", "cuda:1+opencl:1", "opencl:2", "opencl:3", "opencl:4"}; !cmp.Equal(got, want) {
+	if want := []string{"cuda:0+opencl:0", "cuda:1+opencl:1", "opencl:2", "opencl:3", "opencl:4", "cuda:5", "opencl:5"}; !cmp.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
 	r := &Report{}

@@ -122,13 +122,25 @@ capability means and how it is proven.
 				_, err := io.WriteString(cmd.OutOrStdout(), capabilities.JSONSchema)
 				return err
 			}
-			var devices []string
-			if s.from == "" {
-				devices = args
-			}
-			r, err := p.report(cmd.Context(), s, devices, nil)
+			r, err := p.report(cmd.Context(), s, args, nil)
 			if err != nil {
 				return err
+			}
+			if s.from != "" && len(args) > 0 {
+				var named []capabilities.Device
+				for _, uri := range args {
+					d, err := r.Device(uri)
+					if err != nil {
+						return usage(err)
+					}
+					named = append(named, d)
+				}
+				r.Devices = named
+				r.Physical = lo.Filter(r.Physical, func(same []string, _ int) bool {
+					return lo.EveryBy(same, func(uri string) bool {
+						return lo.ContainsBy(named, func(d capabilities.Device) bool { return d.URI == uri })
+					})
+				})
 			}
 			if redact {
 				r = capabilities.Redact(r)
