@@ -289,3 +289,18 @@ func TestMailboxThatDoesNotEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestCertainFaults: what would fault for certain, as the driver says itself, is not tried.
+func TestCertainFaults(t *testing.T) {
+	rules := capabilities.ClaimRules
+	defer func() { capabilities.ClaimRules = rules }()
+	capabilities.ClaimRules = append(rules[:len(rules):len(rules)], capabilities.Claim{ID: capabilities.MemPageable, Backend: "hostile",
+		If: []capabilities.Condition{{Fact: "temper", Op: capabilities.Contains, Arg: "good"}}})
+	d := survey(t, probe.Options{Only: []capabilities.ID{capabilities.MemPageable}}, crashing)[crashing]
+	want(t, d, capabilities.MemPageable, capabilities.No, "bad")
+	for _, f := range d.Set()[capabilities.MemPageable].Facts {
+		if strings.HasPrefix(f.Source, "kernel") {
+			t.Errorf("it was tried: %+v", f)
+		}
+	}
+}
