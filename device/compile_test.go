@@ -19,7 +19,11 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 	t.Helper()
 	all := map[string]string{}
 	check := read(t, "../hostcall/testdata/check.h")
-	for _, pattern := range []string{"../hostcall/testdata/*.kernel.c", "../hostcall/probe/kernels/*.kernel.c", "../examples/*/*.kernel.c"} {
+	patterns := []string{"../hostcall/testdata/*.kernel.c", "../hostcall/probe/kernels/*.kernel.c", "../examples/*/*.kernel.c"}
+	if dialect == "cuda-c++" { // has what these try; other languages may refuse them
+		patterns = append(patterns, "../hostcall/probe/kernels/optional/*.kernel.c")
+	}
+	for _, pattern := range patterns {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
@@ -129,6 +133,29 @@ func TestOpenCLCompiles(t *testing.T) {
 	}
 }
 
+// TestOpenCLHasNoVariadicMacros asks a compiler that has them as an extension, and says so. NVIDIA's has none.
+func TestOpenCLHasNoVariadicMacros(t *testing.T) {
+	clang := find(t, clangs...)
+	preprocess := func(text string) string {
+		cmd := exec.Command(clang, "-x", "cl", "-cl-std=CL1.2", "-E", "-o", os.DevNull, "-Wpedantic", "-Wno-unknown-pragmas", "-")
+		cmd.Stdin = strings.NewReader(text)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%.4000s", err, out)
+		}
+		return string(out)
+	}
+	const complaint = "variadic macros are a Clang extension in OpenCL"
+	if out := preprocess("#define A(...) 1\n"); !strings.Contains(out, complaint) {
+		t.Skipf("%s does not say %q", clang, complaint)
+	}
+	for name, text := range everyFile(t, "opencl-c-1.2") {
+		if out := preprocess(text); strings.Contains(out, complaint) {
+			t.Errorf("%s: %.4000s", name, out)
+		}
+	}
+}
+
 // TestCUDACompiles uses NVRTC as its manual has it: create a program, compile it, ask for the log. To machine code, since
 // only that has inline PTX looked at.
 func TestCUDACompiles(t *testing.T) {
@@ -170,15 +197,17 @@ func TestCUDACompiles(t *testing.T) {
 		}
 	}
 	for _, arch := range []string{"sm_70", "sm_90"} {
-		options := []string{"--gpu-architecture=" + arch, "--std=c++17", "--device-as-default-execution-space"}
-		for name, text := range everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK") {
-			t.Run(arch+"/"+name, func(t *testing.T) { translate(t, name, text, options...) })
-		}
-		if arch == "sm_90" {
-			for _, name := range []string{"relaunch.kernel.c", "grep.kernel.c", "printf.kernel.c"} {
-				text := everyFile(t, "cuda-c++", device.Relaunch)[name]
-				t.Run("relaunch/"+name, func(t *testing.T) { translate(t, name, text, options...) })
+		files := everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK")
+		for name, text := range everyFile(t, "cuda-c++", device.Relaunch) {
+			if arch == "sm_90" && (name == "relaunch.kernel.c" || name == "grep.kernel.c" || name == "printf.kernel.c") {
+				files["relaunch/"+name] = text
 			}
+		}
+		files["native floats"] = "#define PROBE_NATIVE 1\n" + files["floats.kernel.c"]
+		for name, text := range files {
+			t.Run(arch+"/"+name, func(t *testing.T) {
+				translate(t, name, text, "--gpu-architecture="+arch, "--std=c++17", "--device-as-default-execution-space")
+			})
 		}
 	}
 }

@@ -41,7 +41,7 @@ var (
 // words gives the identifiers in a kernel's body, in the functions and macros that it names, and so on.
 func (u *Unit) words(kernel string) []string {
 	bodies := map[string]string{}
-	for _, m := range definition.FindAllStringSubmatch(blankBut(u.Text, true), -1) {
+	for _, m := range definition.FindAllStringSubmatch(withDirectives(u.Text), -1) {
 		bodies[m[1]] += m[2] + "\n"
 	}
 	kernels := functions(blank(u.Text), bodies)
@@ -111,4 +111,15 @@ func functions(code string, bodies map[string]string) (kernels map[string]string
 		}
 	}
 	return kernels
+}
+
+// withDirectives replaces comments and literals by spaces; preprocessor lines stay.
+func withDirectives(text string) string {
+	out := []byte(text)
+	for i, c := range classify(text) {
+		if (c == inLiteral || c == inComment) && out[i] != '\n' {
+			out[i] = ' '
+		}
+	}
+	return string(out)
 }

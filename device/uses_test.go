@@ -44,6 +44,7 @@ func TestEveryCallIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	numbered := regexp.MustCompile(`^hc_f?print.$`) // what hc_printf and hc_fprintf become
 	local := []string{"hc_argc", "hc_argv", "hc_cancelled", "hc_getenv", "hc_arg"}
 	for _, m := range regexp.MustCompile(`(?m)^#define (hc_[a-z_]*[a-z])(?:\(| )`).FindAllStringSubmatch(string(text), -1) {
 		n := 0
@@ -52,12 +53,12 @@ func TestEveryCallIsKnown(t *testing.T) {
 				n++
 			}
 		}
-		if n != 1 {
+		if n != 1 && !numbered.MatchString(m[1]) {
 			t.Errorf("%s is in %d lists: is it a call with an answer, one without, or none?", m[1], n)
 		}
 	}
 	for _, name := range append(slices.Clone(Waiting), Posted...) {
-		if !strings.Contains(string(text), name+"(") && name != "hc_simple_call" {
+		if !strings.Contains(string(text), name+"(") && name != "hc_simple_call" && name != printfWord && name != fprintfWord {
 			t.Errorf("the library has no %s", name)
 		}
 	}

@@ -35,9 +35,9 @@ func load(t *testing.T, dev *hal.Device, path string) *hostcall.Program {
 }
 
 // loadOver has its calls take a transport.
-func loadOver(t *testing.T, dev *hal.Device, path, transport string) *hostcall.Program {
+func loadOver(t *testing.T, dev *hal.Device, path string, transport plan.Transport) *hostcall.Program {
 	t.Helper()
-	rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Transport: transport, Warn: func(s string) { t.Errorf("warned: %s", s) }})
+	rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Policy: plan.Policy{Transport: transport}, Warn: func(s string) { t.Errorf("warned: %s", s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func TestGrepStopsWhenItCannotPrint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+	forEach(t, func(t *testing.T, dev *hal.Device, transport plan.Transport) {
 		p := loadOver(t, dev, "grep/grep.kernel.c", transport)
 		var stderr bytes.Buffer
 		items := 1
@@ -447,10 +447,10 @@ func TestGrepStopsWhenItCannotPrint(t *testing.T) {
 }
 
 // forEach runs a subtest on every device with each transport that it can have.
-func forEach(t *testing.T, f func(t *testing.T, dev *hal.Device, transport string)) {
+func forEach(t *testing.T, f func(t *testing.T, dev *hal.Device, transport plan.Transport)) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		for _, transport := range []string{"", plan.Relaunched} {
-			t.Run("transport "+transport, func(t *testing.T) { f(t, dev, transport) })
+		for _, transport := range []plan.Transport{"", plan.Stopping} {
+			t.Run("transport "+string(transport), func(t *testing.T) { f(t, dev, transport) })
 		}
 	})
 }
@@ -458,7 +458,7 @@ func forEach(t *testing.T, f func(t *testing.T, dev *hal.Device, transport strin
 // TestGrepRelaunched searches without a mailbox.
 func TestGrepRelaunched(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		p := loadOver(t, dev, "grep/grep.kernel.c", plan.Relaunched)
+		p := loadOver(t, dev, "grep/grep.kernel.c", plan.Stopping)
 		net := filepath.Join(runtime.GOROOT(), "src", "net", "http")
 		if _, err := os.Stat(net); err != nil {
 			t.Skip(err)
@@ -493,7 +493,7 @@ func TestGrepIsCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+	forEach(t, func(t *testing.T, dev *hal.Device, transport plan.Transport) {
 		p := loadOver(t, dev, "grep/grep.kernel.c", transport)
 		shapes := shapesFor(dev)
 		if transport != "" {
@@ -514,7 +514,7 @@ func TestGrepIsCancelled(t *testing.T) {
 }
 
 func TestHello(t *testing.T) {
-	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
+	forEach(t, func(t *testing.T, dev *hal.Device, transport plan.Transport) {
 		p := loadOver(t, dev, "hello/hello.kernel.c", transport)
 		for _, tt := range []struct {
 			name, stdin, want string
@@ -571,8 +571,8 @@ func TestKernelC(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	forEach(t, func(t *testing.T, dev *hal.Device, transport string) {
-		rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Transport: transport})
+	forEach(t, func(t *testing.T, dev *hal.Device, transport plan.Transport) {
+		rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Policy: plan.Policy{Transport: transport}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -581,7 +581,7 @@ func TestKernelC(t *testing.T) {
 			t.Skip(err)
 		}
 		for _, e := range examples {
-			if rt.Plan().Transport == plan.Relaunched && !strings.Contains(e[2], "HC_RESUMABLE") {
+			if rt.Plan().Transport == plan.Stopping && !strings.Contains(e[2], "HC_RESUMABLE") {
 				continue // they read, or expect what is printed to have a length
 			}
 			shape := map[string]int{"grid": 1, "block": 1}

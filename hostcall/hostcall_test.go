@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
@@ -28,7 +29,7 @@ const limit = 60 * time.Second
 // target is a device with the transport that its programs use.
 type target struct {
 	*hal.Device
-	transport string
+	transport plan.Transport
 }
 
 // forEach runs a subtest on every device with each transport. Emulated warps are left out with relaunch: there every work-item calls
@@ -36,11 +37,11 @@ type target struct {
 func forEach(t *testing.T, f func(t *testing.T, dev target)) {
 	t.Helper()
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		for _, transport := range []string{plan.Mailbox, plan.Relaunched} {
-			if transport == plan.Relaunched && dev.Info().Sim {
+		for _, transport := range []plan.Transport{plan.Mailbox, plan.Stopping} {
+			if transport == plan.Stopping && dev.Info().Sim {
 				continue
 			}
-			t.Run(transport, func(t *testing.T) { f(t, target{dev, transport}) })
+			t.Run(string(transport), func(t *testing.T) { f(t, target{dev, transport}) })
 		}
 	})
 }
@@ -62,7 +63,7 @@ func slowToCompile(t testing.TB, dev target) {
 	}
 }
 
-var plans sync.Map // device URI -> plan.Plan
+var plans sync.Map // transport and device -> plan.Plan
 
 // newRuntime plans once per device; what is warned of fails the test unless warn takes it.
 func newRuntime(t testing.TB, dev target, warn func(string)) *hostcall.Runtime {
@@ -268,22 +269,20 @@ func diffLines(t testing.TB, got, want []string) {
 	}
 }
 
-// planOf plans once per device, and skips where its transport does not work.
+// planOf plans once per device and transport, and skips where the device has not got that.
 func planOf(t testing.TB, dev target) plan.Plan {
 	t.Helper()
-	uri := dev.Info().URI
-	made, ok := plans.Load(uri)
-	if !ok {
-		rt, err := hostcall.New(t.Context(), dev.Device, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = rt.Plan()
-		plans.Store(uri, made)
+	key := target{nil, dev.transport + plan.Transport(" on "+dev.Info().URI)}
+	if p, ok := plans.Load(key); ok {
+		return p.(plan.Plan)
 	}
-	p, err := made.(plan.Plan).Over(dev.transport)
+	rt, err := hostcall.New(t.Context(), dev.Device, &hostcall.Options{Policy: plan.Policy{Transport: dev.transport}})
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
-	return p
+	if dev.transport == plan.Mailbox && !rt.Capabilities().Has(capabilities.CommMailbox) {
+		t.Skipf("%s has no mailbox: %s", dev.Info().URI, rt.Plan().Obstacle)
+	}
+	plans.Store(key, rt.Plan())
+	return rt.Plan()
 }

@@ -82,7 +82,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if p.runtime.plan.Transport == plan.Relaunched {
+	if p.runtime.plan.Transport == plan.Stopping {
 		r.transport, err = p.runtime.relaunched(r, decl.Name, items)
 	} else {
 		r.transport, err = p.runtime.mailed(r, subgroups, items)

@@ -61,7 +61,7 @@ func (n *next) reset() { n.given, n.seen, n.sums = 0, map[[2]uint32]bool{}, map[
 
 func onlyRelaunch(t testing.TB, dev target) {
 	t.Helper()
-	if dev.transport != plan.Relaunched {
+	if dev.transport != plan.Stopping {
 		t.Skip("about the transport relaunch")
 	}
 }

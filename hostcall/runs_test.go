@@ -213,7 +213,7 @@ func TestFault(t *testing.T) {
 				fault(t)
 				return
 			}
-			delivered := strings.Contains(r.Output, "before 11\n") || dev.transport == plan.Relaunched // the launch dies with its outbox
+			delivered := strings.Contains(r.Output, "before 11\n") || dev.transport == plan.Stopping // the launch dies with its outbox
 			if r.Code == 0 || r.Late || !delivered || strings.Contains(r.Output, "after 11\n") {
 				t.Errorf("the process with the fault ended with code %d, late %v:\n%s", r.Code, r.Late, r.Output)
 			}

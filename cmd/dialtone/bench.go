@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/internal/bench"
 )
 
@@ -24,6 +25,10 @@ back and forth through the same memory in the same process, and prints the ratio
   dialtone bench --device cuda:0 --json > result.json`,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			over := plan.Policy{Transport: opts.Transport}
+			if err := over.Check(); err != nil {
+				return usage(err)
+			}
 			return p.on(cmd.Context(), device, func(ctx context.Context, dev *hal.Device) error {
 				p.progress.done()
 				opts.Progress = p.stderr
@@ -40,7 +45,7 @@ back and forth through the same memory in the same process, and prints the ratio
 	}
 	f := cmd.Flags()
 	f.StringVar(&device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
-	transportFlag(cmd, &opts.Transport)
+	transportFlag(cmd, (*string)(&opts.Transport))
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&opts.Quick, "quick", false, "repeat less often")
 	return cmd

@@ -13,6 +13,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
 )
@@ -131,6 +132,10 @@ func (p *process) run(ctx context.Context, j job) error {
 	if err := j.entry(string(text)); err != nil {
 		return err
 	}
+	over := plan.Policy{Transport: plan.Transport(j.transport)}
+	if err := over.Check(); err != nil {
+		return usage(err)
+	}
 	if j.timeout < 0 {
 		return usagef("--timeout %v is in the past", j.timeout)
 	}
@@ -146,7 +151,7 @@ func (p *process) run(ctx context.Context, j job) error {
 func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string, allowed policy.Policy) error {
 	uri := dev.Info().URI
 	p.stage("probing %s", uri)
-	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn, Transport: j.transport})
+	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn, Policy: plan.Policy{Transport: plan.Transport(j.transport)}})
 	if err != nil {
 		return err
 	}

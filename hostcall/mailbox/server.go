@@ -396,7 +396,7 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 	switch {
 	case s.stopping.Load():
 		c.FailAll(call.Stop)
-	case e.Handler == nil || !fits(request, e) || c.HasBytes || s.slots.malformed(request):
+	case e.Handler == nil || !fits(request, e) || c.HasBytes || request.malformed:
 		s.acceptOther(r, request, e, c)
 	default:
 		r.current = request
@@ -407,12 +407,12 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 }
 
 // fits reports whether a packet has what its handler looks at.
-func fits(r *Request, e *call.Entry) bool { return e.Fits(r.in(), r.Call&wire.WithBytes != 0) }
+func fits(r *Request, e *call.Entry) bool { return e.Fits(int(r.in), r.Call&wire.WithBytes != 0) }
 
 // acceptOther is what is left of accept when a request is not of the simplest kind.
 func (s *Server) acceptOther(r *slotRange, request *Request, e *call.Entry, c *call.Call) {
 	switch {
-	case s.slots.malformed(request): // Accept has set the errno
+	case request.malformed: // Accept has set the errno
 	case request.Call&wire.More != 0:
 		s.keep(request.Slot, c)
 	case e.Handler == nil:
@@ -480,7 +480,7 @@ func (s *Server) hand(request *Request, e *call.Entry) bool {
 		return false
 	}
 	s.joinPartial(request.Slot, &j.call)
-	if s.slots.malformed(request) {
+	if request.malformed {
 		s.slots.Reopen(request, false)
 		s.slots.Reply(request, &j.call)
 		s.recycle(j)

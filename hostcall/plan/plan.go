@@ -1,10 +1,17 @@
 // Package plan decides how each service reaches a kernel on one device. It is a pure function of
-// what is known about the device: it runs, and is tested, without one.
+// what is known about the device and of a [Policy]: it runs, and is tested, without one.
+//
+// For each service the [Rules] are asked in their order, best route first, and the first whose needs are met decides. What
+// the rules before it lack is what would make the route better. Rules need that capabilities are there, never that one is
+// missing: so a capability more never makes a route worse.
 package plan
 
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/samber/lo"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
 )
@@ -21,6 +28,9 @@ const (
 	Deferred    Route = "deferred"    // posted, served when the launch ends
 	Unavailable Route = "unavailable" // a kernel that needs it does not load
 )
+
+// Routes lists all of them, best first.
+var Routes = []Route{Device, Cached, Direct, Host, Relaunch, Deferred, Unavailable}
 
 // Service is a family of calls.
 type Service string
@@ -40,20 +50,34 @@ const (
 // Services lists all of them in the order of reports.
 var Services = []Service{Streams, Files, Monotonic, Wall, Sleep, Strings, Random, Process, Calls}
 
+// Transport is what carries calls to the host.
+type Transport string
+
+const (
+	Mailbox  Transport = "mailbox"  // a running kernel and the host exchange words
+	Stopping Transport = "relaunch" // the kernel ends, the host serves, the kernel is launched again
+	None     Transport = "none"
+)
+
+// Transports lists all of them, best first.
+var Transports = []Transport{Mailbox, Stopping, None}
+
 // Decision is the route of a service and why it was chosen.
 type Decision struct {
 	Service  Service           `json:"service"`
 	Route    Route             `json:"route"`
 	Rule     string            `json:"rule"`
-	Evidence []capabilities.ID `json:"evidence"`
+	Evidence []capabilities.ID `json:"evidence"`         // what was read to decide
 	Better   string            `json:"better,omitempty"` // what would give a better route
 }
 
 // Plan is the outcome for one device.
 type Plan struct {
 	Device    string     `json:"device"`
-	Transport string     `json:"transport"`          // "mailbox", "relaunch", or "none"
-	Obstacle  string     `json:"obstacle,omitempty"` // why there is no transport
+	Policy    Policy     `json:"policy"`
+	Transport Transport  `json:"transport"`
+	Reason    string     `json:"reason"`             // of the transport
+	Obstacle  string     `json:"obstacle,omitempty"` // why it is not the mailbox
 	Decisions []Decision `json:"decisions"`
 	// Defines are the macros that make the kernel library follow the plan.
 	Defines []string `json:"defines"`
@@ -69,113 +93,147 @@ func (p Plan) Route(s Service) Route {
 	return Unavailable
 }
 
-// Transports.
-const (
-	Mailbox    = "mailbox"  // a running kernel asks and the host answers
-	Relaunched = "relaunch" // the host answers between the launches of a kernel
-	None       = "none"
-)
-
 // NeedsHost is the error for a plan without a transport, naming what is missing.
 func (p Plan) NeedsHost() error {
 	if p.Transport != None {
 		return nil
 	}
-	return fmt.Errorf("%s: kernels cannot call the host here: the capabilities %s and %s are missing: %s",
-		p.Device, capabilities.CommMailbox, capabilities.ExecBasic, p.Obstacle)
+	return fmt.Errorf("%s: kernels cannot call the host here: the capability %s is missing: %s",
+		p.Device, capabilities.CommMailbox, p.Obstacle)
 }
 
 // Waits is the error for a kernel that makes calls with an answer, and cannot be started again to get it, where that is the only
 // way; nil elsewhere. It names what is missing.
 func (p Plan) Waits(kernel, call string) error {
-	if p.Transport != Relaunched {
+	if p.Transport != Stopping {
 		return nil
 	}
 	return fmt.Errorf("kernel %s: %s needs an answer while the kernel runs: %s: the capability %s is missing: %s; a kernel that says HC_RESUMABLE is started again with the answer",
 		kernel, call, p.Device, capabilities.CommMailbox, p.Obstacle)
 }
 
-// Over gives the plan for another transport than the one chosen, [Mailbox] or [Relaunched]; "" leaves it.
-func (p Plan) Over(transport string) (Plan, error) {
-	switch {
-	case transport == "" || transport == p.Transport:
-		return p, nil
-	case transport == Relaunched && p.Transport == Mailbox:
-		return p.relaunched("the transport " + Relaunched + " was asked for"), nil
-	case transport == Mailbox || transport == Relaunched:
-		return p, fmt.Errorf("%s: there is no transport %s: %s", p.Device, transport, p.Obstacle)
-	}
-	return p, fmt.Errorf("no transport is called %q; there are %s and %s", transport, Mailbox, Relaunched)
-}
+// Make plans for a device, with the default policy.
+func Make(device string, set capabilities.Set) Plan { return Policy{}.Make(device, set) }
 
-// relaunched has every call that goes through the mailbox wait for the end of a launch.
-func (p Plan) relaunched(obstacle string) Plan {
-	p.Transport, p.Obstacle = Relaunched, obstacle
-	p.Decisions = slices.Clone(p.Decisions)
-	for i := range p.Decisions {
-		d := &p.Decisions[i]
-		switch {
-		case d.Service == Monotonic && d.Route == Device:
-			d.Rule += "; kernels that say HC_RESUMABLE ask the host, so that a replay reads the same"
-		case d.Route != Host:
-		case d.Service == Process:
-			d.Route, d.Rule = Deferred, "posted, and served when the launch ends: "+obstacle
-		case d.Service == Streams:
-			d.Route, d.Rule = Relaunch, "kernels that say HC_RESUMABLE are started again with the answer; what others print is posted, and served when the launch ends: "+obstacle
-		default:
-			d.Route, d.Rule = Relaunch, "kernels that say HC_RESUMABLE are started again with the answer: "+obstacle
+// Make plans for a device. The policy must be valid: see [Policy.Check].
+func (o Policy) Make(device string, set capabilities.Set) Plan {
+	r := &reader{policy: o, set: o.force(set)}
+	p := Plan{Device: device, Policy: o, Defines: []string{}}
+	p.Transport, p.Reason = r.transport()
+	if p.Transport != Mailbox {
+		p.Obstacle = "the host and a running kernel do not see each other's writes"
+		if f := r.set[capabilities.CommMailbox]; len(f.Facts) > 0 && !r.has(f.ID) {
+			p.Obstacle = strings.TrimSpace(f.Facts[0].Source + ": " + f.Facts[0].Value + f.Facts[0].Error)
+		} else if o.Transport != "" {
+			p.Obstacle = "the policy asks for the transport " + string(o.Transport)
 		}
-		if d.Route == Relaunch || d.Route == Deferred {
-			d.Better = "proven " + string(capabilities.CommMailbox)
-		}
-	}
-	p.Defines = append([]string{"HC_RELAUNCH"}, p.Defines...)
-	return p
-}
-
-// Make plans for a device.
-func Make(device string, set capabilities.Set) Plan {
-	p := Plan{Device: device, Transport: Mailbox}
-	hosted := Host
-	if !set.Has(capabilities.CommMailbox) && !set.Has(capabilities.ExecBasic) {
-		p.Transport, hosted = None, Unavailable
-		p.Obstacle = obstacle(set[capabilities.ExecBasic], "kernels are not known to work")
 	}
 	for _, s := range Services {
-		d := Decision{Service: s, Route: hosted, Evidence: []capabilities.ID{capabilities.CommMailbox}}
-		if hosted == Host {
-			d.Rule = "the mailbox works: a running kernel asks and the host answers"
-		} else {
+		d := r.decide(s, p.Transport)
+		if d.Route == Unavailable {
 			d.Rule = "there is no way to the host: " + p.Obstacle
-			d.Better = "proven " + string(capabilities.CommMailbox)
-		}
-		switch s {
-		case Monotonic:
-			d.Evidence = append(d.Evidence, capabilities.TimerGlobal)
-			if set.Has(capabilities.TimerGlobal) {
-				d.Route, d.Rule, d.Better = Device, "the device has a clock that was proven", ""
-				p.Defines = append(p.Defines, "HC_DEVICE_CLOCK")
-			} else if d.Better == "" {
-				d.Better = "proven " + string(capabilities.TimerGlobal)
-			}
-		case Strings:
-			d.Route, d.Rule, d.Better, d.Evidence = Cached, "they do not change during a run", "", []capabilities.ID{capabilities.ExecBasic}
 		}
 		p.Decisions = append(p.Decisions, d)
 	}
-	if set.Has(capabilities.HostYield) {
-		p.Defines = append(p.Defines, "HC_HOST_YIELD")
-	}
-	if hosted == Host && !set.Has(capabilities.CommMailbox) {
-		return p.relaunched(obstacle(set[capabilities.CommMailbox], "the host and a running kernel are not known to see each other's writes"))
+	for _, d := range defines {
+		if d.holds(r, p) {
+			p.Defines = append(p.Defines, d.name)
+		}
 	}
 	return p
 }
 
-// obstacle is what a finding says against a capability.
-func obstacle(f capabilities.Finding, otherwise string) string {
-	if len(f.Facts) > 0 {
-		return f.Facts[0].Source + ": " + f.Facts[0].Value
+// reader looks up capabilities as a policy has it.
+type reader struct {
+	policy Policy
+	set    capabilities.Set
+}
+
+// has reports whether the policy lets the plan rely on id.
+func (r *reader) has(id capabilities.ID) bool {
+	f := r.set[id]
+	if f.State >= capabilities.Proven {
+		return true
 	}
-	return otherwise
+	if f.State != capabilities.Claimed {
+		return false
+	}
+	switch r.policy.Trust {
+	case Trusting:
+		return true
+	case Strict:
+		return false
+	}
+	c, err := capabilities.Find(string(id))
+	return err == nil && c.Proof == capabilities.Declared
+}
+
+// lacks lists those that cannot be relied on.
+func (r *reader) lacks(ids []capabilities.ID) []capabilities.ID {
+	return lo.Reject(ids, func(id capabilities.ID, _ int) bool { return r.has(id) })
+}
+
+func (r *reader) transport() (Transport, string) {
+	var obstacles []string
+	for _, rule := range transportRules {
+		missing := r.lacks(rule.needs)
+		switch {
+		case r.policy.Transport != "" && rule.transport != r.policy.Transport:
+		case r.policy.Transport != "" && len(missing) > 0:
+			return rule.transport, "forced by the policy, although " + r.states(missing)
+		case r.policy.Transport != "":
+			return rule.transport, "forced by the policy"
+		case len(missing) > 0:
+			obstacles = append(obstacles, r.states(missing))
+		case obstacles != nil:
+			return rule.transport, strings.Join(obstacles, ", ") + ": " + rule.why
+		default:
+			return rule.transport, rule.why
+		}
+	}
+	if r.policy.Transport == None {
+		return None, "forced by the policy"
+	}
+	return None, strings.Join(obstacles, ", ")
+}
+
+// states says how sure each of them is.
+func (r *reader) states(ids []capabilities.ID) string {
+	return strings.Join(lo.Map(ids, func(id capabilities.ID, _ int) string { return fmt.Sprintf("%s is %s", id, r.set[id].State) }), ", ")
+}
+
+// decide asks the rules of a service.
+func (r *reader) decide(s Service, t Transport) Decision {
+	d := Decision{Service: s, Route: Unavailable, Evidence: []capabilities.ID{}}
+	var better []string
+	for _, rule := range Rules {
+		if !slices.Contains(rule.Services, s) {
+			continue
+		}
+		missing := r.lacks(rule.Needs)
+		if rule.Over != "" && rule.Over == r.policy.Transport {
+			missing = lo.Without(missing, transportNeeds(t)...) // the policy says that it works
+		}
+		d.Evidence = lo.Union(d.Evidence, rule.Needs, rule.Reads)
+		switch {
+		case len(missing) > 0:
+			text := "proven " + strings.Join(lo.Map(missing, func(id capabilities.ID, _ int) string { return string(id) }), " and ")
+			if rule.Unbuilt {
+				text += fmt.Sprintf(", and the route %s, which is not built yet", rule.Route)
+			}
+			better = append(better, text)
+		case rule.Unbuilt:
+			better = append(better, fmt.Sprintf("the route %s, which is possible here and not built yet", rule.Route))
+		case rule.Over != "" && rule.Over != t:
+			if r.policy.Transport != "" {
+				better = append(better, "another transport than the policy's")
+			}
+		default:
+			d.Route, d.Rule = rule.Route, rule.Why
+			d.Better = strings.Join(lo.Uniq(better), "; or ")
+			return d
+		}
+	}
+	d.Better = strings.Join(lo.Uniq(better), "; or ")
+	return d
 }

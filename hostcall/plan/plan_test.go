@@ -21,7 +21,6 @@ func set(states map[capabilities.ID]capabilities.State) capabilities.Set {
 func TestMake(t *testing.T) {
 	const (
 		mail  = capabilities.CommMailbox
-		basic = capabilities.ExecBasic
 		timer = capabilities.TimerGlobal
 		yield = capabilities.HostYield
 	)
@@ -29,7 +28,7 @@ func TestMake(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		states          states
-		transport       string
+		transport       plan.Transport
 		streams, clock  plan.Route
 		defines         []string
 		better          string // of the monotonic clock
@@ -45,16 +44,14 @@ func TestMake(t *testing.T) {
 		{name: "a broken clock", states: states{mail: capabilities.Proven, timer: capabilities.Broken},
 			transport: "mailbox", streams: plan.Host, clock: plan.Host, better: "proven timer.global"},
 		{name: "a claim is not enough", states: states{mail: capabilities.Claimed, timer: capabilities.Claimed, yield: capabilities.Claimed},
-			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven comm.mailbox", streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
+			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven timer.global; or proven comm.mailbox; or proven exec.basic", streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
 		{name: "a clock and no mailbox", states: states{mail: capabilities.No, timer: capabilities.Proven},
-			transport: "none", streams: plan.Unavailable, clock: plan.Device, defines: []string{"HC_DEVICE_CLOCK"}, streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
+			transport: "none", streams: plan.Unavailable, clock: plan.Device, defines: []string{"HC_DEVICE_CLOCK"}, streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
+		{name: "kernels and no mailbox", states: states{capabilities.ExecBasic: capabilities.Proven, mail: capabilities.No},
+			transport: "relaunch", streams: plan.Relaunch, clock: plan.Relaunch, better: "proven timer.global; or proven comm.mailbox",
+			streamsWouldBe: "proven comm.mailbox", defines: []string{"HC_RELAUNCH"}},
 		{name: "nothing is known",
-			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven comm.mailbox", streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
-		{name: "no mailbox", states: states{mail: capabilities.No, basic: capabilities.Proven},
-			transport: "relaunch", streams: plan.Relaunch, clock: plan.Relaunch, defines: []string{"HC_RELAUNCH"},
-			better: "proven comm.mailbox", streamsWouldBe: "proven comm.mailbox"},
-		{name: "a mailbox that is only claimed, and a clock", states: states{mail: capabilities.Claimed, basic: capabilities.Proven, timer: capabilities.Proven, yield: capabilities.Proven},
-			transport: "relaunch", streams: plan.Relaunch, clock: plan.Device, defines: []string{"HC_RELAUNCH", "HC_DEVICE_CLOCK", "HC_HOST_YIELD"}, streamsWouldBe: "proven comm.mailbox"},
+			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven timer.global; or proven comm.mailbox; or proven exec.basic", streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plan.Make("some:0", set(c.states))
@@ -110,47 +107,5 @@ func TestMake(t *testing.T) {
 func TestRouteOfAnUnknownService(t *testing.T) {
 	if r := (plan.Plan{}).Route("telepathy"); r != plan.Unavailable {
 		t.Errorf("got %s", r)
-	}
-}
-
-func TestOver(t *testing.T) {
-	const fact = "round 0 of 200 never came back"
-	full := plan.Make("some:0", set(map[capabilities.ID]capabilities.State{capabilities.CommMailbox: capabilities.Proven, capabilities.ExecBasic: capabilities.Proven}))
-	blind := plan.Make("some:0", capabilities.Set{
-		capabilities.ExecBasic:   {State: capabilities.Proven},
-		capabilities.CommMailbox: {State: capabilities.No, Facts: []capabilities.Fact{{Source: "kernel pingpong", Value: fact}}},
-	})
-	for _, c := range []struct {
-		from      plan.Plan
-		transport string
-		want, err string
-	}{
-		{full, "", "mailbox", ""}, {full, "mailbox", "mailbox", ""}, {full, "relaunch", "relaunch", ""},
-		{blind, "", "relaunch", ""}, {blind, "relaunch", "relaunch", ""}, {blind, "mailbox", "relaunch", "there is no transport mailbox: kernel pingpong: " + fact},
-		{full, "pigeon", "mailbox", "mailbox and relaunch"}, {plan.Make("some:0", nil), "relaunch", "none", "there is no transport relaunch"},
-	} {
-		before, _ := json.Marshal(c.from)
-		p, err := c.from.Over(c.transport)
-		if p.Transport != c.want || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("%s over %q: %s, %v", c.from.Transport, c.transport, p.Transport, err)
-		}
-		if after, _ := json.Marshal(c.from); string(before) != string(after) {
-			t.Errorf("%s over %q changes the plan that it was made of", c.from.Transport, c.transport)
-		}
-	}
-	p, _ := full.Over("relaunch")
-	if p.Route(plan.Streams) != plan.Relaunch || p.Route(plan.Process) != plan.Deferred || p.Route(plan.Strings) != plan.Cached || !slices.Contains(p.Defines, "HC_RELAUNCH") {
-		t.Errorf("%+v", p)
-	}
-	for _, d := range blind.Decisions {
-		if (d.Route == plan.Relaunch || d.Route == plan.Deferred) && !strings.Contains(d.Rule, fact) {
-			t.Errorf("%s does not say why: %s", d.Service, d.Rule)
-		}
-	}
-	if err := full.Waits("k", "hc_read"); err != nil {
-		t.Error(err)
-	}
-	if err := blind.Waits("k", "hc_read"); err == nil || !strings.Contains(err.Error(), "kernel k: hc_read") || !strings.Contains(err.Error(), "comm.mailbox") || !strings.Contains(err.Error(), fact) {
-		t.Errorf("%v names not all of kernel, call, capability and reason", err)
 	}
 }

@@ -36,7 +36,7 @@ type Options struct {
 	Tagged   *bool     // see hostcall.Options
 	Pollers  int       // see hostcall.Options
 	// Transport, if not empty, is measured alone; see hostcall.Options. Else it is all that work.
-	Transport string
+	Transport plan.Transport
 }
 
 type bench struct {
@@ -52,7 +52,7 @@ type bench struct {
 // Run measures a device.
 func Run(ctx context.Context, dev *hal.Device, opts Options) (_ Report, err error) {
 	b := &bench{opts: opts, device: dev, info: dev.Info()}
-	b.runtime, err = hostcall.New(ctx, dev, &hostcall.Options{Tagged: opts.Tagged, Pollers: opts.Pollers, Transport: opts.Transport})
+	b.runtime, err = hostcall.New(ctx, dev, &hostcall.Options{Tagged: opts.Tagged, Pollers: opts.Pollers, Policy: plan.Policy{Transport: opts.Transport}})
 	if err != nil {
 		return Report{}, err
 	}

@@ -22,8 +22,7 @@ var relaunchText string
 // relaunch: a call that is answered between two launches, against an empty launch and the wait for its end.
 func (b *bench) relaunch(ctx context.Context) (err error) {
 	b.say("the relaunch transport")
-	p := b.runtime.Plan()
-	rt, err := hostcall.New(ctx, b.device, &hostcall.Options{Plan: &p, Transport: plan.Relaunched})
+	rt, err := hostcall.New(ctx, b.device, &hostcall.Options{Policy: plan.Policy{Transport: plan.Stopping}})
 	if err != nil {
 		return err
 	}
