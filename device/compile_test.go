@@ -175,3 +175,38 @@ func TestCUDACompiles(t *testing.T) {
 		}
 	}
 }
+
+// hipOptions are those of package backend/hip that matter for what compiles.
+var hipOptions = []string{"-std=c++17", "-O3", "-fno-strict-aliasing", "-w", "-DHC_CLOCK_KHZ=100000"}
+
+// TestHIPCompiles compiles for waves of both sizes with clang, whose HIP is AMD's own, to assembly: of that there is only what the
+// architecture has instructions for.
+func TestHIPCompiles(t *testing.T) {
+	for _, arch := range []string{"gfx90a", "gfx942", "gfx1100", "gfx1201"} {
+		t.Run(arch, func(t *testing.T) {
+			for _, clang := range clangs {
+				path, err := exec.LookPath(clang)
+				if err != nil {
+					continue
+				}
+				command := append([]string{path, "-x", "hip", "--cuda-device-only", "-nogpulib", "-nogpuinc", "--offload-arch=" + arch,
+					"-S", "-o", filepath.Join(t.TempDir(), "x.s"), "-Werror=undefined-internal"}, hipOptions...)
+				accepts := func(text string) bool {
+					probe := exec.Command(command[0], append(command[1:], "-")...)
+					probe.Stdin = strings.NewReader(text)
+					return probe.Run() == nil
+				}
+				if !accepts("") {
+					continue // too old for it
+				}
+				var defines []string
+				if !strings.HasPrefix(arch, "gfx11") || accepts("#if !__has_builtin(__builtin_amdgcn_s_sendmsg_rtnl)\n#error clang 15\n#endif\n") {
+					defines = []string{"HC_DEVICE_CLOCK"}
+				}
+				compile(t, everyFile(t, "hip-c++", defines...), ".hip", command...)
+				return
+			}
+			t.Skipf("no clang that compiles HIP for %s is installed (Debian: clang-15, for gfx942 and gfx1201 clang-19)", arch)
+		})
+	}
+}
