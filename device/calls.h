@@ -30,12 +30,16 @@ HC_NOINLINE void hc_exit_(HC, hc_i32 code) {
 #define hc_exit(code) hc_exit_(hc, code)
 
 HC_NOINLINE void hc_fail_(HC, hc_u32 call, hc_u32 line, hc_view text, hc_u32 n) {
-    hc_port p = hc_open_bulk_port(hc, call);
-    hc_u32 w[2];
-    hc_put(hc, &p, call, text, n);
-    w[0] = n <= p.share ? n : p.staged;
-    w[1] = line;
-    hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, 2u, 0u, w));
+    for (;;) {
+        hc_port p;
+        hc_u32 w[2];
+        if (!hc_open_bulk_port(hc, &p, call)) continue;
+        hc_put(hc, &p, call, text, n);
+        w[0] = n <= p.share ? n : p.staged;
+        w[1] = line;
+        hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, 2u, 0u, w));
+        return;
+    }
 }
 #define hc_abort(message) hc_fail_(hc, HC_OP_ABORT, __LINE__, hc_from(message), (hc_u32)sizeof(message) - 1u)
 #define hc_assert(condition) \
@@ -46,16 +50,19 @@ HC_NOINLINE void hc_fail_(HC, hc_u32 call, hc_u32 line, hc_view text, hc_u32 n) 
 /* One write of at most a share; at < 0 writes at the descriptor's position. */
 HC_NOINLINE hc_i64 hc_write_some(HC, hc_i32 fd, hc_view from, hc_u32 offset, hc_u32 n, hc_i64 at) {
     const hc_u32 call = at < 0 ? HC_OP_WRITE : HC_OP_PWRITE;
-    hc_port p = hc_open_bulk_port(hc, call);
-    hc_u32 w[4];
-    hc_i32 e;
-    hc_stage(hc, &p, from, offset, n);
-    w[0] = p.staged;
-    w[1] = (hc_u32)fd;
-    w[2] = (hc_u32)(hc_u64)at;
-    w[3] = (hc_u32)((hc_u64)at >> 32);
-    e = hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, 4u, 1u, w));
-    return e ? -(hc_i64)e : (hc_i64)w[0];
+    for (;;) {
+        hc_port p;
+        hc_u32 w[4];
+        hc_i32 e;
+        if (!hc_open_bulk_port(hc, &p, call)) continue;
+        hc_stage(hc, &p, from, offset, n);
+        w[0] = p.staged;
+        w[1] = (hc_u32)fd;
+        w[2] = (hc_u32)(hc_u64)at;
+        w[3] = (hc_u32)((hc_u64)at >> 32);
+        e = hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, 4u, 1u, w));
+        return e ? -(hc_i64)e : (hc_i64)w[0];
+    }
 }
 
 HC_NOINLINE hc_i64 hc_write_(HC, hc_i32 fd, hc_view from, hc_i64 n, hc_i64 at) {
@@ -80,24 +87,26 @@ HC_INLINE hc_i64 hc_puts_(HC, hc_view s) { return hc_write_(hc, 1, s, (hc_i64)hc
 #define hc_puts(text) hc_puts_(hc, hc_from(text))
 
 HC_NOINLINE hc_i64 hc_read_(HC, hc_u32 call, hc_i32 fd, hc_room to, hc_i64 offset, hc_i64 n, hc_i64 at) {
-    hc_port p;
-    hc_u32 w[5], want;
-    hc_i32 e;
     if (n < 0 || at < 0) return -HC_EINVAL;
-    p = hc_open_bulk_port(hc, call);
-    want = n > (hc_i64)p.share ? p.share : (hc_u32)n;
-    w[0] = 0u;
-    w[1] = (hc_u32)fd;
-    w[2] = want;
-    w[3] = (hc_u32)(hc_u64)at;
-    w[4] = (hc_u32)((hc_u64)at >> 32);
-    e = (hc_i32)hc_transact(hc, &p, call | HC_WITH_BYTES, 5u, 1u, w);
-    if (e == 0) {
-        if (w[0] > want) w[0] = want;
-        hc_get(hc, &p, to, offset, w[0]);
+    for (;;) {
+        hc_port p;
+        hc_u32 w[5], want;
+        hc_i32 e;
+        if (!hc_open_bulk_port(hc, &p, call)) continue;
+        want = n > (hc_i64)p.share ? p.share : (hc_u32)n;
+        w[0] = 0u;
+        w[1] = (hc_u32)fd;
+        w[2] = want;
+        w[3] = (hc_u32)(hc_u64)at;
+        w[4] = (hc_u32)((hc_u64)at >> 32);
+        e = (hc_i32)hc_transact(hc, &p, call | HC_WITH_BYTES, 5u, 1u, w);
+        if (e == 0) {
+            if (w[0] > want) w[0] = want;
+            hc_get(hc, &p, to, offset, w[0]);
+        }
+        e = hc_finish(hc, &p, (hc_u32)e);
+        return e ? -(hc_i64)e : (hc_i64)w[0];
     }
-    e = hc_finish(hc, &p, (hc_u32)e);
-    return e ? -(hc_i64)e : (hc_i64)w[0];
 }
 /* Reads at most n bytes and gives their number, 0 at the end; short as read(2) may be. */
 #define hc_read(fd, to, n) hc_read_(hc, HC_OP_READ, fd, hc_to(to), 0, n, 0)
@@ -107,13 +116,16 @@ HC_NOINLINE hc_i64 hc_read_(HC, hc_u32 call, hc_i32 fd, hc_room to, hc_i64 offse
 /* Calls whose bytes are one path. */
 HC_NOINLINE hc_i32 hc_path_call(HC, hc_u32 call, hc_view path, hc_u32 a, hc_u32 b, hc_u32 in, hc_u32 out, hc_u32 *w) {
     const hc_u32 n = hc_length(path, HC_PATH_MAX); /* one too long goes out as well: the host refuses it */
-    hc_port p = hc_open_bulk_port(hc, call);
-    hc_put_words(hc, &p, call, 1u, n, 0u, 0u);
-    hc_put(hc, &p, call, path, n);
-    w[0] = p.staged;
-    w[1] = a;
-    w[2] = b;
-    return hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, in, out, w));
+    for (;;) {
+        hc_port p;
+        if (!hc_open_bulk_port(hc, &p, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT)) continue;
+        hc_put_words(hc, &p, call, 1u, n, 0u, 0u);
+        hc_put(hc, &p, call, path, n);
+        w[0] = p.staged;
+        w[1] = a;
+        w[2] = b;
+        return hc_finish(hc, &p, hc_transact(hc, &p, call | HC_WITH_BYTES, in, out, w));
+    }
 }
 
 HC_INLINE hc_i32 hc_open_(HC, hc_view path, hc_u32 flags, hc_u32 mode) {
@@ -142,14 +154,17 @@ HC_INLINE hc_i32 hc_stat_(HC, hc_view path, hc_stat_t *to) {
 
 HC_NOINLINE hc_i32 hc_rename_(HC, hc_view from, hc_view to) {
     const hc_u32 n = hc_length(from, HC_PATH_MAX), m = hc_length(to, HC_PATH_MAX);
-    hc_port p = hc_open_bulk_port(hc, HC_OP_RENAME);
-    hc_u32 w[1];
-    hc_put_words(hc, &p, HC_OP_RENAME, 1u, n, 0u, 0u);
-    hc_put(hc, &p, HC_OP_RENAME, from, n);
-    hc_put_words(hc, &p, HC_OP_RENAME, 1u, m, 0u, 0u);
-    hc_put(hc, &p, HC_OP_RENAME, to, m);
-    w[0] = p.staged;
-    return -hc_finish(hc, &p, hc_transact(hc, &p, HC_OP_RENAME | HC_WITH_BYTES, 1u, 0u, w));
+    for (;;) {
+        hc_port p;
+        hc_u32 w[1];
+        if (!hc_open_bulk_port(hc, &p, HC_OP_RENAME)) continue;
+        hc_put_words(hc, &p, HC_OP_RENAME, 1u, n, 0u, 0u);
+        hc_put(hc, &p, HC_OP_RENAME, from, n);
+        hc_put_words(hc, &p, HC_OP_RENAME, 1u, m, 0u, 0u);
+        hc_put(hc, &p, HC_OP_RENAME, to, m);
+        w[0] = p.staged;
+        return -hc_finish(hc, &p, hc_transact(hc, &p, HC_OP_RENAME | HC_WITH_BYTES, 1u, 0u, w));
+    }
 }
 #define hc_rename(from, to) hc_rename_(hc, hc_from(from), hc_from(to))
 
@@ -194,25 +209,28 @@ HC_NOINLINE hc_i32 hc_fstat_(HC, hc_i32 fd, hc_stat_t *to) {
 #define hc_fstat(fd, to) hc_fstat_(hc, fd, to)
 
 HC_NOINLINE hc_i32 hc_readdir_(HC, hc_i32 fd, hc_dirent *entry) {
-    hc_port p = hc_open_bulk_port(hc, HC_OP_READDIR);
-    hc_u32 w[6], i;
-    hc_i32 e;
-    w[0] = 0u;
-    w[1] = (hc_u32)fd;
-    w[2] = (hc_u32)entry->cookie;
-    w[3] = (hc_u32)(entry->cookie >> 32);
-    e = (hc_i32)hc_transact(hc, &p, HC_OP_READDIR | HC_WITH_BYTES, 4u, 6u, w);
-    if (e == 0) {
-        GLOBAL const hc_u32 *from = hc_bulk_out(hc, &p);
-        entry->cookie = hc_join(w[0], w[1]);
-        entry->inode = hc_join(w[2], w[3]);
-        entry->kind = w[4];
-        entry->length = w[5] > 255u ? 255u : w[5];
-        for (i = 0u; i < entry->length; i++) entry->name[i] = (char)(hc_load(from + i / 4u) >> (i % 4u * 8u));
-        entry->name[entry->length] = 0;
+    for (;;) {
+        hc_port p;
+        hc_u32 w[6], i;
+        hc_i32 e;
+        if (!hc_open_bulk_port(hc, &p, HC_OP_READDIR)) continue;
+        w[0] = 0u;
+        w[1] = (hc_u32)fd;
+        w[2] = (hc_u32)entry->cookie;
+        w[3] = (hc_u32)(entry->cookie >> 32);
+        e = (hc_i32)hc_transact(hc, &p, HC_OP_READDIR | HC_WITH_BYTES, 4u, 6u, w);
+        if (e == 0) {
+            GLOBAL const hc_u32 *from = hc_bulk_out(hc, &p);
+            entry->cookie = hc_join(w[0], w[1]);
+            entry->inode = hc_join(w[2], w[3]);
+            entry->kind = w[4];
+            entry->length = w[5] > 255u ? 255u : w[5];
+            for (i = 0u; i < entry->length; i++) entry->name[i] = (char)(hc_load(from + i / 4u) >> (i % 4u * 8u));
+            entry->name[entry->length] = 0;
+        }
+        e = hc_finish(hc, &p, (hc_u32)e);
+        return e ? -e : entry->length != 0u;
     }
-    e = hc_finish(hc, &p, (hc_u32)e);
-    return e ? -e : entry->length != 0u;
 }
 /* Reads one entry of an open directory, from entry->cookie on. Gives 1, or 0 at the end. */
 #define hc_readdir(fd, entry) hc_readdir_(hc, fd, entry)
@@ -285,10 +303,12 @@ HC_NOINLINE hc_i32 hc_random_(HC, hc_room to, hc_i64 n) {
 #define HC_IMPORT(name) enum { HC_IMPORTED_##name = HC_CALL_##name }
 
 HC_INLINE hc_i32 hc_exchange_words(HC, hc_u32 call, hc_u32 *w, hc_u32 in, hc_u32 out) {
-    hc_port p;
     if (in > HC_MAX_WORDS || out > HC_MAX_WORDS) return HC_EINVAL;
-    p = hc_open_port(hc, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT);
-    return hc_finish(hc, &p, hc_exchange(hc, p, call, in, out, w));
+    for (;;) {
+        hc_port p;
+        if (!hc_open_port(hc, &p, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT)) continue;
+        return hc_finish(hc, &p, hc_exchange(hc, p, call, in, out, w));
+    }
 }
 /* Calls it with w[0..in) and gets w[0..out) back, at most HC_MAX_WORDS each way; gives 0 or a
    negative errno. */
@@ -297,24 +317,26 @@ HC_INLINE hc_i32 hc_exchange_words(HC, hc_u32 call, hc_u32 *w, hc_u32 in, hc_u32
 #define hc_noop(w) (-hc_exchange_words(hc, HC_OP_NOOP, w, 1u, 1u))
 
 HC_NOINLINE hc_i64 hc_call_(HC, hc_u32 call, hc_u32 *w, hc_u32 in, hc_u32 out, hc_view from, hc_i64 n, hc_room to, hc_i64 most) {
-    hc_u32 x[HC_MAX_WORDS], i, got;
-    hc_i32 e;
-    hc_port p;
     if (n < 0 || n > 0x7fffffff || most < 0 || in >= HC_MAX_WORDS || out >= HC_MAX_WORDS) return -HC_EINVAL;
-    p = hc_open_bulk_port(hc, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT);
-    hc_put_words(hc, &p, call, 1u, (hc_u32)n, 0u, 0u);
-    hc_put(hc, &p, call, from, (hc_u32)n);
-    x[0] = p.staged;
-    for (i = 0u; i < in; i++) x[i + 1u] = w[i];
-    e = (hc_i32)hc_transact(hc, &p, call | HC_WITH_BYTES, in + 1u, out + 1u, x);
-    got = x[0];
-    if (e == 0) {
-        for (i = 0u; i < out; i++) w[i] = x[i + 1u];
-        if (got > p.share) got = p.share;
-        hc_get(hc, &p, to, 0, (hc_i64)got > most ? (hc_u32)most : got);
+    for (;;) {
+        hc_u32 x[HC_MAX_WORDS], i, got;
+        hc_i32 e;
+        hc_port p;
+        if (!hc_open_bulk_port(hc, &p, call | in << HC_IN_SHIFT | out << HC_OUT_SHIFT)) continue;
+        hc_put_words(hc, &p, call, 1u, (hc_u32)n, 0u, 0u);
+        hc_put(hc, &p, call, from, (hc_u32)n);
+        x[0] = p.staged;
+        for (i = 0u; i < in; i++) x[i + 1u] = w[i];
+        e = (hc_i32)hc_transact(hc, &p, call | HC_WITH_BYTES, in + 1u, out + 1u, x);
+        got = x[0];
+        if (e == 0) {
+            for (i = 0u; i < out; i++) w[i] = x[i + 1u];
+            if (got > p.share) got = p.share;
+            hc_get(hc, &p, to, 0, (hc_i64)got > most ? (hc_u32)most : got);
+        }
+        e = hc_finish(hc, &p, (hc_u32)e);
+        return e ? -(hc_i64)e : (hc_i64)got;
     }
-    e = hc_finish(hc, &p, (hc_u32)e);
-    return e ? -(hc_i64)e : (hc_i64)got;
 }
 /* The same with n bytes sent and up to most received, at most HC_MAX_WORDS - 1 words each way; gives
    the number of bytes that came back, of which at most `most` were stored, or a negative errno. */
@@ -367,22 +389,25 @@ HC_OVERLOAD hc_value HC_ARG(value)(hc_value v) { return v; } /* an hc_span */
 /* Format first, then the arguments: the kind in a word, then the value in one or two, or a text's
    length and bytes. Lanes of one port may differ in all of it and still take the same steps. */
 HC_NOINLINE hc_i32 hc_print(HC, hc_i32 fd, hc_u32 n, const hc_values v) {
-    hc_port p = hc_open_bulk_port(hc, HC_OP_PRINTF);
-    hc_u32 w[2], i;
-    hc_i32 e;
-    for (i = 0u; hc_any(p.mask, i < n); i++) {
-        const hc_u32 kind = i < n ? v.at[i].kind : 0u;
-        const hc_u64 bits = i < n ? v.at[i].bits : 0u;
-        const int wide = kind == HC_PRINT_INT64 || kind == HC_PRINT_UINT64 || kind == HC_PRINT_FLOAT64 || kind == HC_PRINT_POINTER;
-        const hc_u32 words = kind == 0u ? 0u : wide ? 3u : 2u;
-        hc_put_words(hc, &p, HC_OP_PRINTF, words, kind, (hc_u32)bits, (hc_u32)(bits >> 32));
-        if (hc_any(p.mask, kind == HC_PRINT_STRING))
-            hc_put(hc, &p, HC_OP_PRINTF, v.at[i < n ? i : 0u].text, kind == HC_PRINT_STRING ? (hc_u32)bits : 0u);
+    for (;;) {
+        hc_port p;
+        hc_u32 w[2], i;
+        hc_i32 e;
+        if (!hc_open_bulk_port(hc, &p, HC_OP_PRINTF)) continue;
+        for (i = 0u; hc_any(p.mask, i < n); i++) {
+            const hc_u32 kind = i < n ? v.at[i].kind : 0u;
+            const hc_u64 bits = i < n ? v.at[i].bits : 0u;
+            const int wide = kind == HC_PRINT_INT64 || kind == HC_PRINT_UINT64 || kind == HC_PRINT_FLOAT64 || kind == HC_PRINT_POINTER;
+            const hc_u32 words = kind == 0u ? 0u : wide ? 3u : 2u;
+            hc_put_words(hc, &p, HC_OP_PRINTF, words, kind, (hc_u32)bits, (hc_u32)(bits >> 32));
+            if (hc_any(p.mask, kind == HC_PRINT_STRING))
+                hc_put(hc, &p, HC_OP_PRINTF, v.at[i < n ? i : 0u].text, kind == HC_PRINT_STRING ? (hc_u32)bits : 0u);
+        }
+        w[0] = p.staged;
+        w[1] = (hc_u32)fd;
+        e = hc_finish(hc, &p, hc_transact(hc, &p, HC_OP_PRINTF | HC_WITH_BYTES, 2u, 1u, w));
+        return e ? -e : (hc_i32)w[0];
     }
-    w[0] = p.staged;
-    w[1] = (hc_u32)fd;
-    e = hc_finish(hc, &p, hc_transact(hc, &p, HC_OP_PRINTF | HC_WITH_BYTES, 2u, 1u, w));
-    return e ? -e : (hc_i32)w[0];
 }
 
 #define HC_V1(a) HC_V(a)

@@ -7,7 +7,7 @@
 #define hc_group_size() hc_group_size_in(0)
 #define hc_group_count() hc_group_count_in(0)
 
-/* A claimed slot. The mask is that of the claim: exactly these lanes take every step together. */
+/* A claimed slot. The mask is that of the claim: exactly these lanes take every step together, and no step waits for another lane. */
 typedef struct {
     hc_u32 slot;
     hc_u32 ticket; /* of the open packet; its low 24 bits are the sequence number */
@@ -36,35 +36,39 @@ HC_INLINE hc_u32 hc_next_ticket(HC, hc_u32 slot, hc_u32 ticket, hc_mask mask) {
     return ticket;
 }
 
-/* key is the call with its counts: lanes that reached this place with another call, because the
-   compiler joined their paths, claim a slot of their own. */
-HC_INLINE hc_port hc_open_port(HC, hc_u32 key) {
-    hc_port p;
+/* Claims a slot for the lanes that are here with the first one's key, the call with its counts: a compiler may have joined the
+   paths of several calls. It gives 0 to the others, which try again at once, in the loop around the whole call. So lanes that have
+   left a call together hold nothing, and of lanes that run in step only one call's are in it. */
+HC_INLINE int hc_open_port(HC, hc_port *p, hc_u32 key) {
+    const hc_mask here = hc_active_mask();
+    const hc_u32 first = hc_broadcast(here, key);
+    const int mine = key == first;
     hc_u32 slot = 0u, ticket = 0u;
-    p.mask = hc_match(hc_active_mask(), key);
-    if (hc_is_leader(p.mask)) {
+    p->mask = hc_ballot(here, mine);
+    if (!mine) return 0;
+    if (hc_is_leader(p->mask)) {
         hc_u32 turns = 0u;
         slot = hc_subgroup_index();
         if (slot >= HC_P(homes)) slot %= HC_P(homes);
         slot *= HC_P(spread);
         while (!hc_lock(hc_local_ + (hc_size)slot * HC_LOCK_STRIDE, &ticket)) {
             slot = slot + 1u == HC_P(slots) ? 0u : slot + 1u;
-            /* Holders wait for the host alone, and there are more slots than callers. */
+            /* Holders wait for the host alone. */
             if (++turns >= HC_P(slots)) hc_pause(turns - HC_P(slots));
         }
     }
-    p.slot = hc_broadcast(p.mask, slot);
-    p.ticket = hc_next_ticket(hc, p.slot, hc_broadcast(p.mask, ticket), p.mask);
-    p.share = p.bulk = p.staged = 0u;
-    return p;
+    p->slot = hc_broadcast(p->mask, slot);
+    p->ticket = hc_next_ticket(hc, p->slot, hc_broadcast(p->mask, ticket), p->mask);
+    p->share = p->bulk = p->staged = 0u;
+    return 1;
 }
 
 /* Claims a slot for a call with bytes. */
-HC_INLINE hc_port hc_open_bulk_port(HC, hc_u32 key) {
-    hc_port p = hc_open_port(hc, key);
-    p.share = HC_P(bulk) / hc_count(p.mask) & ~15u;
-    p.bulk = p.slot * HC_P(bulk) + hc_rank(p.mask) * p.share;
-    return p;
+HC_INLINE int hc_open_bulk_port(HC, hc_port *p, hc_u32 key) {
+    if (!hc_open_port(hc, p, key)) return 0;
+    p->share = HC_P(bulk) / hc_count(p->mask) & ~15u;
+    p->bulk = p->slot * HC_P(bulk) + hc_rank(p->mask) * p->share;
+    return 1;
 }
 
 HC_INLINE void hc_close_port(HC, const hc_port p) {
@@ -118,14 +122,9 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
             GLOBAL const hc_u32 *cells = hc_mail_at(hc, HC_P(reply_cells), p.slot, HC_P(reply_cells_stride));
             hc_u64 a, b = 0u;
             for (;;) {
-                int here;
                 a = hc_load64(cells + lane * 2u);
-                here = (hc_u32)(a >> 40) == seq;
-                if (out == 2u) {
-                    b = hc_load64(cells + (HC_LANES + lane) * 2u);
-                    here = here && (hc_u32)(b >> 40) == seq;
-                }
-                if (hc_all(p.mask, here)) break;
+                if (out == 2u) b = hc_load64(cells + (HC_LANES + lane) * 2u);
+                if ((hc_u32)(a >> 40) == seq && (out == 1u || (hc_u32)(b >> 40) == seq)) break;
                 hc_pause(turns);
                 turns++;
             }
@@ -144,11 +143,10 @@ HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, 
     for (;;) {
         /* The tag of the reply header; its own word says whether a row of errnos follows. */
         code = hc_load_acquire(ready + 1);
-        if (hc_all(p.mask, code >> 8 == seq)) break;
+        if (code >> 8 == seq) break;
         hc_pause(turns);
         turns++;
     }
-    hc_sync(p.mask);
     HC_UNROLL for (i = 0u; i < HC_MAX_WORDS; i++)
         if (i < out) w[i] = hc_load(HC_WORD_AT(reply, i));
     code &= 0xffu;
@@ -173,8 +171,11 @@ HC_INLINE hc_i32 hc_finish(HC, hc_port *p, hc_u32 e) {
 
 /* A call without bytes. */
 HC_NOINLINE hc_i32 hc_simple_call(HC, hc_u32 call, hc_u32 in, hc_u32 out, hc_u32 *w) {
-    hc_port p = hc_open_port(hc, call);
-    return hc_finish(hc, &p, hc_exchange(hc, p, call, in, out, w));
+    for (;;) {
+        hc_port p;
+        if (!hc_open_port(hc, &p, call)) continue;
+        return hc_finish(hc, &p, hc_exchange(hc, p, call, in, out, w));
+    }
 }
 
 /* Sends what is staged and makes room for more bytes of the same call. */

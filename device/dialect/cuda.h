@@ -48,7 +48,6 @@ HC_INLINE void hc_unlock(hc_u32 *p, hc_u32 v) { asm volatile("st.relaxed.gpu.glo
 
 typedef hc_u32 hc_mask;
 HC_INLINE hc_mask hc_active_mask() { return __activemask(); }
-HC_INLINE hc_mask hc_match(hc_mask m, hc_u32 key) { return __match_any_sync(m, key); }
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 HC_INLINE hc_u32 hc_lane() { hc_u32 v; asm("mov.u32 %0, %%laneid;" : "=r"(v)); return v; }
@@ -57,7 +56,7 @@ HC_INLINE int hc_is_leader(hc_mask m) { return (m & hc_lanes_below_()) == 0; }
 HC_INLINE hc_u32 hc_rank(hc_mask m) { return __popc(m & hc_lanes_below_()); }
 HC_INLINE hc_u32 hc_count(hc_mask m) { return __popc(m); }
 HC_INLINE hc_u32 hc_broadcast(hc_mask m, hc_u32 v) { return __shfl_sync(m, v, __ffs(m) - 1); }
-HC_INLINE int hc_all(hc_mask m, int x) { return __all_sync(m, x); }
+HC_INLINE hc_mask hc_ballot(hc_mask m, int x) { return __ballot_sync(m, x); }
 HC_INLINE int hc_any(hc_mask m, int x) { return __any_sync(m, x); }
 HC_INLINE void hc_sync(hc_mask m) { __syncwarp(m); }
 HC_INLINE hc_u32 hc_subgroup_index() {

@@ -66,7 +66,6 @@ HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
 
 typedef hc_u32 hc_mask;
 #define hc_active_mask() 1u
-#define hc_match(m, key) (m)
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 #define hc_lane() 0u
@@ -74,7 +73,7 @@ typedef hc_u32 hc_mask;
 #define hc_rank(m) 0u
 #define hc_count(m) 1u
 #define hc_broadcast(m, v) (v)
-#define hc_all(m, x) (x)
+#define hc_ballot(m, x) ((x) ? 1u : 0u)
 #define hc_any(m, x) (x)
 #define hc_sync(m) ((void)0)
 HC_INLINE hc_u32 hc_subgroup_index(void) {

@@ -26,6 +26,8 @@ type Call struct {
 
 	Context context.Context // ends when the run does
 
+	begun uint64 // the lanes that PerLane has come to
+
 	stride int                                   // lanes of the device: the distance of two words of a lane
 	words  [wire.MaxWords * wire.MaxLanes]uint32 // word-major, as in the packet
 	errnos [wire.MaxLanes]errno.Errno
@@ -47,11 +49,13 @@ type Scratch struct {
 // Handler serves a call: it looks at each active lane and sets result words, or an errno.
 type Handler func(*Call)
 
-// PerLane makes a handler of a function for one lane.
+// PerLane makes a handler of a function for one lane. If that panics, the handler can be called again for the lanes that are
+// left: see [Call.Panicked].
 func PerLane(serve func(c *Call, lane int) errno.Errno) Handler {
 	return func(c *Call) {
-		for m := c.Mask; m != 0; m &= m - 1 {
+		for m := c.Mask &^ c.begun; m != 0; m &= m - 1 {
 			lane := bits.TrailingZeros64(m)
+			c.begun |= 1 << lane
 			if c.errnos[lane] == 0 { // else the transport refused the lane
 				c.errnos[lane] = serve(c, lane)
 			}
@@ -110,6 +114,20 @@ func (c *Call) FailAll(e errno.Errno) {
 	for m := c.Mask; m != 0; m &= m - 1 {
 		c.errnos[bits.TrailingZeros64(m)] = e
 	}
+}
+
+// Begin is for transports, before a handler is called: no lane has been served.
+func (c *Call) Begin() { c.begun = 0 }
+
+// Panicked is for transports, after a handler did not return. The lane that it was serving fails with EFAULT, or all lanes if it
+// serves them at once; again reports whether others are left, for which it is to be called once more.
+func (c *Call) Panicked() (again bool) {
+	if c.begun == 0 {
+		c.FailAll(errno.EFAULT)
+		return false
+	}
+	c.Fail(bits.Len64(c.begun)-1, errno.EFAULT)
+	return c.begun != c.Mask
 }
 
 // Words are the first n words of all lanes of a device with that many, word-major, for transports.

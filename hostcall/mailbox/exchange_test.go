@@ -411,6 +411,48 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// TestPanicsOfLanes has lanes of one packet whose function panics or ends its goroutine, among others that get their answers.
+func TestPanicsOfLanes(t *testing.T) {
+	table := testTable(nil)
+	table.Set(opNothing+1, call.PerLane(func(c *call.Call, lane int) errno.Errno {
+		switch c.Word(lane, 0) % 4 {
+		case 1:
+			panic("told to")
+		case 2:
+			runtime.Goexit()
+		case 3:
+			return errno.ENOENT
+		}
+		c.SetWord(lane, 0, c.Word(lane, 0)+1)
+		return 0
+	}), false)
+	var told atomic.Int32
+	slots, clients := box(t, wire.Shape{Slots: 4, Lanes: 32, Bulk: 256})
+	start(t, slots, table, Options{HostCPU: true, Panicked: func(wire.Opcode, any, []byte) { told.Add(1) }})
+	r := rand.New(rand.NewPCG(7, 7))
+	var want int32
+	for n := range 200 {
+		p := random(r, opNothing+1, 32, uint64(max(1, r.Uint32()&r.Uint32())), 1, 1, n%2 == 0, n%3 == 0)
+		a := clients[n%4].call(t, p)
+		for lane := range 32 {
+			if p.mask>>lane&1 == 0 {
+				continue
+			}
+			w := p.words[lane][0]
+			e := []errno.Errno{0, errno.EFAULT, errno.EFAULT, errno.ENOENT}[w%4]
+			if w%4 == 1 || w%4 == 2 {
+				want++
+			}
+			if a.errnos[lane] != uint8(e) || e == 0 && a.words[lane][0] != w+1 {
+				t.Fatalf("mask %#x, lane %d, word %d: errno %d, word %d", p.mask, lane, w, a.errnos[lane], a.words[lane][0])
+			}
+		}
+	}
+	if n := told.Load(); n != want {
+		t.Errorf("told of %d panics, want %d", n, want)
+	}
+}
+
 // TestBlockedCallsLeaveOthersAlone has more calls waiting than there are processors.
 func TestBlockedCallsLeaveOthersAlone(t *testing.T) {
 	slots, clients := box(t, wire.Shape{Slots: 200, Lanes: 1, Bulk: 64})

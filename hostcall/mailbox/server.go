@@ -529,7 +529,7 @@ func (s *Server) hand(request *Request, e *entry) bool {
 	if s.idle.Add(-1) < 0 {
 		s.idle.Add(1)
 		s.workers.Add(1)
-		go s.serve()
+		go s.serve(nil)
 	}
 	return true
 }
@@ -541,19 +541,36 @@ func (s *Server) recycle(j *job) {
 	}
 }
 
-func (s *Server) serve() {
+// serve is a worker; first is a job that it takes over, if any.
+func (s *Server) serve(first *job) {
 	defer s.workers.Done()
+	if first != nil {
+		s.run(first)
+	}
 	for j := range s.work {
 		s.run(j)
 	}
 }
 
-// run calls a handler and answers; one that panics fails its call and nothing else.
+// run calls a handler and answers; one that panics fails the call of one lane and nothing else.
 func (s *Server) run(j *job) {
 	returned := false
 	defer func() {
 		if !returned {
-			s.failed(j, recover())
+			cause := recover()
+			again := s.failed(j, cause)
+			switch {
+			case cause == nil: // runtime.Goexit ends this worker: another takes its place
+				s.workers.Add(1)
+				if again {
+					go s.serve(j)
+					return
+				}
+				go s.serve(nil)
+			case again:
+				s.run(j)
+				return
+			}
 		}
 		if s.open[j.request.Slot].CompareAndSwap(j.request.Seq, 0) {
 			if s.stopping.Load() {
@@ -569,17 +586,16 @@ func (s *Server) run(j *job) {
 	returned = true
 }
 
-// failed is for a handler that did not return.
-func (s *Server) failed(j *job, cause any) {
-	if cause == nil { // runtime.Goexit ends this worker: another takes its place
+// failed is for a handler that did not return. It reports whether lanes are left that have not been served.
+func (s *Server) failed(j *job, cause any) (again bool) {
+	if cause == nil {
 		cause = "it ended its goroutine"
-		s.workers.Add(1)
-		go s.serve()
 	}
-	j.call.FailAll(errno.EFAULT)
+	again = j.call.Panicked()
 	if s.opts.Panicked != nil {
 		s.opts.Panicked(j.request.Op(), cause, debug.Stack())
 	}
+	return again
 }
 
 // answer replies with one errno for all lanes.

@@ -164,6 +164,7 @@ func (s *Slots) Accept(r *Request, c *call.Call) bool {
 	}
 	s.expected[r.Slot] = busy
 	clear(c.Errnos()[:(s.Lanes+7)&^7])
+	c.Begin()
 	if malformed {
 		c.FailAll(errno.EPROTO)
 	} else if c.HasBytes {

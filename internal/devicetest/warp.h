@@ -69,24 +69,16 @@ HC_NOINLINE const hc_u32 *hc_meet_(const struct dialtone_item *i, hc_u32 m, hc_u
     return w->seen[lane];
 }
 
-HC_INLINE hc_u32 hc_match_(const struct dialtone_item *i, hc_u32 m, hc_u32 key) {
-    const hc_u32 *seen = hc_meet_(i, m, key);
-    hc_u32 k, same = 0u;
-    for (k = 0u; k < 32u; k++)
-        if (m >> k & 1u && seen[k] == key) same |= 1u << k;
-    return same;
-}
-HC_INLINE int hc_vote_(const struct dialtone_item *i, hc_u32 m, int x, int all) {
+HC_INLINE hc_u32 hc_ballot_(const struct dialtone_item *i, hc_u32 m, int x) {
     const hc_u32 *seen = hc_meet_(i, m, x != 0);
     hc_u32 k, yes = 0u;
     for (k = 0u; k < 32u; k++)
         if (m >> k & 1u && seen[k]) yes |= 1u << k;
-    return all ? yes == m : yes != 0u;
+    return yes;
 }
 HC_INLINE hc_u32 hc_broadcast_(const struct dialtone_item *i, hc_u32 m, hc_u32 v) { return hc_meet_(i, m, v)[__builtin_ctz(m)]; }
 
 #define hc_active_mask() hc_active_mask_(hc_item_)
-#define hc_match(m, key) hc_match_(hc_item_, m, key)
 #define hc_mask_low(m) (m)
 #define hc_mask_high(m) 0u
 #define hc_lane() hc_lane_(hc_item_)
@@ -94,8 +86,8 @@ HC_INLINE hc_u32 hc_broadcast_(const struct dialtone_item *i, hc_u32 m, hc_u32 v
 #define hc_rank(m) ((hc_u32)__builtin_popcount((m) & ((1u << hc_lane()) - 1u)))
 #define hc_count(m) ((hc_u32)__builtin_popcount(m))
 #define hc_broadcast(m, v) hc_broadcast_(hc_item_, m, v)
-#define hc_all(m, x) hc_vote_(hc_item_, m, x, 1)
-#define hc_any(m, x) hc_vote_(hc_item_, m, x, 0)
+#define hc_ballot(m, x) hc_ballot_(hc_item_, m, x)
+#define hc_any(m, x) (hc_ballot(m, x) != 0u)
 #define hc_sync(m) ((void)hc_meet_(hc_item_, m, 0u))
 #define hc_subgroup_index() hc_subgroup_index_(hc_item_)
 HC_INLINE hc_u32 hc_subgroup_index_(const struct dialtone_item *i) {
