@@ -127,18 +127,7 @@ HC_INLINE hc_mask hc_lanes_below_() { return ((hc_mask)1 << hc_lane()) - 1u; }
 HC_INLINE hc_mask hc_active_mask() { return HC_WAVE_ACTIVE(); }
 HC_INLINE hc_mask hc_ballot(hc_mask m, int x) { return HC_WAVE_BALLOT(m, x != 0) & m; }
 HC_INLINE int hc_any(hc_mask m, int x) { return hc_ballot(m, x) != 0; }
-HC_INLINE int hc_all(hc_mask m, int x) { return hc_ballot(m, x) == m; }
 HC_INLINE hc_u32 hc_broadcast(hc_mask m, hc_u32 v) { return HC_WAVE_FROM(m, HC_BITS_(ctz, m), v); }
-HC_INLINE hc_mask hc_match(hc_mask m, hc_u32 key) {
-    hc_mask rest = m, same = 0;
-    do { /* all lanes of m take every turn */
-        hc_u32 first = HC_WAVE_FROM(m, HC_BITS_(ctz, rest), key);
-        hc_mask now = hc_ballot(m, key == first);
-        rest &= ~now;
-        if (key == first) same = now;
-    } while (rest != 0);
-    return same;
-}
 HC_INLINE int hc_is_leader(hc_mask m) { return (m & hc_lanes_below_()) == 0; }
 HC_INLINE hc_u32 hc_rank(hc_mask m) { return (hc_u32)HC_BITS_(popcount, m & hc_lanes_below_()); }
 HC_INLINE hc_u32 hc_count(hc_mask m) { return (hc_u32)HC_BITS_(popcount, m); }
