@@ -19,6 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	devicetest.EmulateWarps()
+	devicetest.EmulateHIP()
 	devicetest.Main(m)
 }
 

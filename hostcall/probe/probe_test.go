@@ -16,7 +16,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
-func TestMain(m *testing.M) { devicetest.Main(m) }
+func TestMain(m *testing.M) {
+	devicetest.EmulateHIP()
+	devicetest.Main(m)
+}
 
 func TestDevices(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
@@ -44,7 +47,7 @@ func TestDevices(t *testing.T) {
 		// What the project promises to work on.
 		wanted := []capabilities.ID{capabilities.ExecBasic}
 		switch {
-		case info.Backend == "cpu":
+		case info.Backend == "cpu", info.Backend == "hip":
 			wanted = append(wanted, capabilities.CommMailbox, capabilities.Access64, capabilities.TimerGlobal)
 		case info.Backend == "cuda":
 			wanted = append(wanted, capabilities.CommMailbox, capabilities.Access64)
