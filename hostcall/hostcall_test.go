@@ -202,6 +202,9 @@ func withQueue(t testing.TB, dev *hal.Device, f func(*hal.Queue) error) {
 	if err := f(q); err != nil {
 		t.Fatal(err)
 	}
+	if err := q.Wait(t.Context()); err != nil { // other queues are to see it
+		t.Fatal(err)
+	}
 	if err := q.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ static char *entries(char *text, size_t *n) {
         while ((isalnum((unsigned char)*p) || *p == '_') && k < sizeof name - 1) name[k++] = *p++;
         if (room - *n < 2048 && !(out = realloc(out, room *= 2))) abort();
         *n += (size_t)snprintf(out + *n, room - *n,
-            "extern \"C\" void dialtone_entry_%s(const struct dialtone_item *, void **a) { standin_call(%s, a); }\n"
+            "extern \"C\" void dialtone_entry_%s(const struct dialtone_item *, void **standin_arguments) { standin_call(%s, standin_arguments); }\n"
             "extern \"C\" const unsigned *standin_sizes_%s() { return standin_sizes(%s); }\n"
             "extern \"C\" { extern const char standin_descriptor_%s[64] __asm__(\"%s.kd\"); const char standin_descriptor_%s[64] = {1}; }\n",
             name, name, name, name, name, name, name);
@@ -143,7 +143,7 @@ hiprtcResult hiprtcCompileProgram(hiprtcProgram p, int count, const char **optio
     if (i) goto end;
     {
         char *compile[] = {(char *)compiler, "-x", "c++-cpp-output", "-std=gnu++17", "-O1", "-fPIC", "-shared", "-w", "-fno-strict-aliasing",
-            "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-diagnostics-show-option", text, "-o", object, 0};
+            "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-Wl,-Bsymbolic", "-fno-diagnostics-show-option", text, "-o", object, 0};
         if (command(compile, log)) goto end;
     }
     if ((p->code = whole(object, &p->code_size))) r = HIPRTC_SUCCESS;
