@@ -39,6 +39,7 @@ static inline standin_ids standin_ids_of(const unsigned *v) { return {v[0], v[1]
 #define __builtin_amdgcn_grid_size_z() STANDIN_GRID(2)
 #define __builtin_amdgcn_s_barrier() standin->barrier(standin->item())
 #define __builtin_amdgcn_endpgm() standin->leave(standin->item())
+#define __builtin_amdgcn_s_sleep(n) standin->pause(standin->item(), 100u)
 #define __builtin_amdgcn_s_memrealtime() standin->ticks()
 #define __builtin_amdgcn_fence(order, scope) __atomic_thread_fence(order)
 
