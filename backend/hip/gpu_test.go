@@ -66,7 +66,7 @@ func runChild(t *testing.T, limit time.Duration) {
 		pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
 	}
 	cmd := exec.CommandContext(ctx, exe, "-test.run="+strings.Join(pattern, "/"), "-test.v", "-test.timeout="+(limit+time.Minute).String())
-	cmd.Env = append(os.Environ(), childEnv+"="+t.Name())
+	cmd.Env = append(os.Environ(), childEnv+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	cmd.WaitDelay = 5 * time.Second
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
