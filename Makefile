@@ -11,7 +11,7 @@ TEST     = $(GO) run .ci/gotest.go -p 1 -timeout 8m
 export CGO_ENABLED = 0
 
 .NOTPARALLEL:
-.PHONY: help test deps vet generated cross unit race test-nvrtc generate
+.PHONY: help test deps vet generated cross unit race test-nvrtc generate bundle
 
 help:
 	@echo "make test        everything that needs no GPU: deps vet generated cross unit race"
@@ -20,6 +20,7 @@ help:
 	@echo "make cross       builds and vets for $(TARGETS)"
 	@echo "make generate    writes generated files anew"
 	@echo "make test-nvrtc  CUDA C++ through NVIDIA's compiler, which is installed if it may be (not free software)"
+	@echo "make bundle      bundle/: the tests and the bench for a machine with a GPU and without Go"
 	@echo "NO_INSTALL=1 installs nothing."
 
 test: deps vet generated cross unit race
@@ -61,3 +62,6 @@ test-nvrtc:
 	@.ci/deps nvrtc
 	$(TEST) -count=1 -run CUDA ./device
 	$(TEST) -count=1 ./backend/cuda
+
+bundle:
+	.ci/bundle

@@ -83,12 +83,12 @@ HC_INLINE void hc_close_port(HC, const hc_port p) {
    should be constants where this is inlined. Gives the lane's errno. */
 HC_INLINE hc_u32 hc_exchange(HC, hc_port p, hc_u32 call, hc_u32 in, hc_u32 out, hc_u32 *w) {
     const hc_u32 seq = p.ticket & HC_SEQ_MASK;
-    GLOBAL hc_u32 *head = hc_mail_at(hc, HC_P(request_header), p.slot, HC_HEADER_BYTES);
+    GLOBAL hc_u32 *head = hc_mail_at(hc, HC_P(request_header), p.slot, HC_REQUEST_HEADER_BYTES);
     GLOBAL hc_u32 *request = hc_mail_at(hc, HC_P(request), p.slot, HC_P(request_stride));
     GLOBAL hc_u32 *request_long = hc_mail_at(hc, HC_P(request_long), p.slot, HC_P(request_long_stride));
     GLOBAL const hc_u32 *reply = hc_mail_at(hc, HC_P(reply), p.slot, HC_P(reply_stride));
     GLOBAL const hc_u32 *reply_long = hc_mail_at(hc, HC_P(reply_long), p.slot, HC_P(reply_long_stride));
-    GLOBAL const hc_u32 *ready = hc_mail_at(hc, HC_P(reply_header), p.slot, HC_HEADER_BYTES);
+    GLOBAL const hc_u32 *ready = hc_mail_at(hc, HC_P(reply_header), p.slot, HC_REPLY_HEADER_BYTES);
     const hc_u32 lane = hc_lane();
     hc_u32 i, turns = 0u, code;
 

@@ -3,7 +3,8 @@
 #define HC_MAX_WORDS 0x10u
 #define HC_MAX_TAGGED 2u
 #define HC_SHORT_WORDS 2u
-#define HC_HEADER_BYTES 0x40u
+#define HC_REQUEST_HEADER_BYTES 0x40u
+#define HC_REPLY_HEADER_BYTES 0x40u
 #define HC_SEQ_MASK 0xffffffu
 #define HC_LOCK_STRIDE 8u /* in words */
 #define HC_IN_SHIFT 0x10u

@@ -75,6 +75,13 @@ type DriverQueue interface {
 	Close() error
 }
 
+// Marker is a DriverQueue whose device can tell the host of the end of its work without the driver.
+type Marker interface {
+	// Mark enqueues a store of v to the 4-byte word at offset of a HostCoherent buffer, visible to the host as soon as all
+	// that was enqueued before has finished. After a failure it may never come.
+	Mark(b DriverBuffer, offset int, v uint32) error
+}
+
 // Stopper is a DriverQueue that can end a running kernel that does not end by itself.
 type Stopper interface {
 	// Stop ends what runs and discards what waits; Done then reports the end.

@@ -112,6 +112,19 @@ func (q *Queue) Write(dst *Buffer, offset int, src []byte) error {
 	return q.driver.Write(dst.driver, offset, src)
 }
 
+// Mark has the device store v in the 4-byte word at offset of a HostCoherent buffer once all that was enqueued before has finished;
+// ErrUnsupported where it cannot. So the end can be seen by looking at memory. If something before fails, the store may never
+// come: ask Done now and then.
+func (q *Queue) Mark(b *Buffer, offset int, v uint32) error {
+	if offset < 0 || offset%4 != 0 || offset > b.size-4 || b.kind != HostCoherent {
+		return fmt.Errorf("mark at %d of a buffer of %d bytes of %s memory: %w", offset, b.size, b.kind, ErrInvalid)
+	}
+	if m, ok := q.driver.(Marker); ok {
+		return m.Mark(b.driver, offset, v)
+	}
+	return fmt.Errorf("%s: mark the end of work: %w", q.device.info.URI, ErrUnsupported)
+}
+
 // Done reports whether all is finished, and what failed: the first failure since Done last reported
 // that all was finished. It may come while other operations still run. The Done that reports it
 // together with the end forgets it, and the queue goes on, unless the device is lost. Done never blocks.

@@ -47,7 +47,7 @@ func PresetTickets(rt *Runtime, grid, group [3]int, ticket uint32) error {
 		stale = stale%16 + 1
 	}
 	for slot := range s.slots.Slots {
-		put(s.slots.ReplyHeader + slot*wire.HeaderBytes)
+		put(s.slots.ReplyHeader + slot*wire.ReplyHeaderBytes)
 		for _, p := range []wire.Payload{s.slots.Layout.Request, s.slots.Layout.Reply} {
 			for at := 0; at < p.CellsStride; at += 8 {
 				put(p.Cells + slot*p.CellsStride + at)

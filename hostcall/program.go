@@ -153,16 +153,19 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 	rt, s := r.program.runtime, r.session
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s.runs = max(1, s.runs+1)
 	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
 	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
-		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Panicked: rt.panicked,
+		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Mark: s.runs, Panicked: rt.panicked,
 	})
 	r.server.Store(server)
 	args := append([]hal.Arg{hal.Memory(s.local), hal.Memory(s.mail), hal.Value(r.params.Bytes())}, r.launch.Args...)
 	err := s.queue.Launch(kernel, r.launch.Grid, r.launch.Group, args...)
 	running := false
 	if err == nil {
-		running, err = r.await(ctx, server)
+		// Without a mark, or if it fails, await asks the driver.
+		marks := s.queue.Mark(s.mail, mailbox.MarkOffset, s.runs) == nil
+		running, err = r.await(ctx, server, marks)
 	}
 	ended := err == nil // no lane was stopped with a slot in its hands
 	if !ended {
@@ -201,22 +204,30 @@ func (r *run) grace() time.Duration {
 	return 2 * time.Second
 }
 
-// await waits for the kernel. When the run is over before it, it tells the kernel, and stops it if it does
+// await waits for the kernel. With marks, a poller sees its end, and the driver is only asked now and then whether it failed: every wakening
+// costs, and there should be few while a kernel is silent. When the run is over before it, it tells the kernel, and stops it if it does
 // not listen. running says that it could not.
-func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, err error) {
+func (r *run) await(ctx context.Context, server *mailbox.Server, marks bool) (running bool, err error) {
 	q := r.session.queue
 	start := time.Now()
 	var over time.Time
+	marked := server.Marked()
 	abandoned, stopped := false, false
 	for {
-		done, err := q.Done()
-		if done || err != nil {
+		done, failed := q.Done()
+		if err == nil {
+			err = failed
+		}
+		if done {
 			return false, err
+		}
+		if failed != nil {
+			r.end.put(failed)
 		}
 		switch {
 		case over.IsZero():
-			if err := ctx.Err(); err != nil {
-				r.end.put(err)
+			if ended := ctx.Err(); ended != nil {
+				r.end.put(ended)
 			}
 			if r.end.set.Load() {
 				over = time.Now()
@@ -226,21 +237,29 @@ func (r *run) await(ctx context.Context, server *mailbox.Server) (running bool, 
 			abandoned = true
 			server.Abandon()
 		case stopped && time.Since(over) > 2*r.grace():
-			return true, nil
+			return true, err
 		case !stopped && time.Since(over) > r.stopAfter():
 			if q.Stop() != nil && time.Since(over) > r.grace() {
-				return true, nil
+				return true, err
 			}
 			stopped = time.Since(over) > r.grace()
 		}
-		if !over.IsZero() {
+		pause := min(time.Since(start)/50, 50*time.Millisecond)
+		if marks {
+			pause = max(time.Millisecond, min(time.Since(start)/10, 200*time.Millisecond))
+		}
+		switch {
+		case !over.IsZero():
 			nap.For(min(time.Since(over)/10, 2*time.Millisecond))
-		} else if pause := min(time.Since(start)/50, 50*time.Millisecond); pause < time.Millisecond {
+		case pause < time.Millisecond:
 			nap.For(pause)
-		} else {
+		default:
 			select {
 			case <-ctx.Done():
 			case <-r.end.signal:
+			case <-marked:
+				marks, marked = false, nil // the driver agrees at once, or soon
+				start = time.Now()
 			case <-time.After(pause):
 			}
 		}

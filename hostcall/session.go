@@ -17,6 +17,7 @@ type session struct {
 	mail   *hal.Buffer
 	local  *hal.Buffer
 	queue  *hal.Queue
+	runs   uint32 // of this session so far; the last one's number is its mark
 	// strings is what the local buffer holds behind the locks.
 	strings string
 }

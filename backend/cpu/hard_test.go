@@ -11,9 +11,11 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
@@ -162,6 +164,50 @@ func TestQueueKeepsOrder(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestMarks: a mark comes when what was launched before it has ended, also by a fault, and at once on an idle queue.
+func TestMarks(t *testing.T) {
+	d := open(t)
+	waiter := kernel(t, d, `
+  volatile unsigned *w = *(unsigned **)a[0];
+  w[0] = 1;
+  while (!w[1]) dialtone_cpu->pause(i, 100);
+  if (w[1] == 2) *(volatile unsigned *)8 = 1;`)
+	for _, how := range []uint32{1, 2} {
+		q, w, marks := newQueue(t, d), memory(t, d, 2), memory(t, d, 2)
+		word := func(b *hal.Buffer, i int) *atomic.Uint32 { return (*atomic.Uint32)(unsafe.Pointer(&b.Bytes()[4*i])) }
+		await := func(u *atomic.Uint32, v uint32) {
+			t.Helper()
+			for end := time.Now().Add(10 * time.Second); u.Load() != v; time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("the word is %d, want %d", u.Load(), v)
+				}
+			}
+		}
+		if err := q.Launch(waiter, [3]int{}, [3]int{}, hal.Memory(w)); err != nil {
+			t.Fatal(err)
+		}
+		await(word(w, 0), 1)
+		for i, v := range []uint32{7, 8} {
+			if err := q.Mark(marks, 4*i, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+		if v := word(marks, 0).Load(); v != 0 {
+			t.Fatalf("the mark is %d while the kernel runs", v)
+		}
+		word(w, 1).Store(how)
+		await(word(marks, 0), 7)
+		await(word(marks, 1), 8)
+		if done, err := q.Done(); !done || (err != nil) != (how == 2) {
+			t.Errorf("behind the mark: %v, %v", done, err)
+		}
+		if err := q.Mark(marks, 0, 9); err != nil || word(marks, 0).Load() != 9 {
+			t.Errorf("an idle queue: %v, mark %d", err, word(marks, 0).Load())
+		}
+	}
 }
 
 // TestStopHammer stops launches at every moment of their life: while threads and stacks are made, while

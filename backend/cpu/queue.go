@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -25,7 +26,16 @@ type launch struct {
 	kernel string
 	run    uintptr // struct run of runtime.c
 	stop   bool
+	marks  []mark
 }
+
+// mark is a store that tells of the end of a launch.
+type mark struct {
+	word  *uint32
+	value uint32
+}
+
+func (m mark) put() { atomic.StoreUint32(m.word, m.value) }
 
 // Launch copies the arguments and returns.
 func (q *queue) Launch(k hal.DriverKernel, grid, group [3]int, args []hal.DriverArg) error {
@@ -63,6 +73,22 @@ func (q *queue) Launch(k hal.DriverKernel, grid, group [3]int, args []hal.Driver
 	return nil
 }
 
+// Mark stores when the last launch so far ends, or now if it has.
+func (q *queue) Mark(b hal.DriverBuffer, offset int, v uint32) error {
+	m := mark{(*uint32)(unsafe.Pointer(&b.(*buffer).memory[offset])), v}
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	switch last := len(q.waiting) - 1; {
+	case last >= 0:
+		q.waiting[last].marks = append(q.waiting[last].marks, m)
+	case q.running != nil:
+		q.running.marks = append(q.running.marks, m)
+	default:
+		m.put()
+	}
+	return nil
+}
+
 // next makes the first waiting launch the running one; the mutex is held.
 func (q *queue) next() {
 	q.running = nil
@@ -85,6 +111,9 @@ func (q *queue) work() {
 		}
 		rt.Free.Call(l.run)
 		q.next()
+		for _, m := range l.marks {
+			m.put()
+		}
 	}
 	q.idle.Broadcast()
 }

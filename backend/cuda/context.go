@@ -28,6 +28,8 @@ type primary struct {
 	pinned  []*buffer    // HostCoherent ones: transfers from and to them need no bounce buffer
 	waiting atomic.Int64 // releases
 	loads   atomic.Int64 // modules that wait for an idle device
+
+	unmarked atomic.Bool // the driver was found not to write marks
 }
 
 var contexts = struct {

@@ -30,6 +30,7 @@ const (
 	notReady       result = 600
 	outOfResources result = 701
 	notPermitted   result = 800
+	notSupported   result = 801
 	driverMismatch result = 803
 )
 

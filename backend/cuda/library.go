@@ -53,6 +53,8 @@ type driverTable struct {
 	StreamCreate  dl.Func `sym:"cuStreamCreate"`
 	StreamQuery   dl.Func `sym:"cuStreamQuery"`
 	StreamDestroy dl.Func `sym:"cuStreamDestroy_v2,cuStreamDestroy"`
+	// Stream Memory Operations.
+	StreamWriteValue32 dl.Func `sym:"cuStreamWriteValue32_v2" optional:"true"`
 	// Event Management.
 	EventCreate  dl.Func `sym:"cuEventCreate"`
 	EventRecord  dl.Func `sym:"cuEventRecord"`

@@ -218,6 +218,44 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 	return e
 }
 
+// Mark enqueues a store to host memory: cuStreamWriteValue32, page "Stream Memory Operations". With flags 0 it comes after
+// the writes of what was enqueued before. Drivers before CUDA 12 may have it turned off.
+func (q *queue) Mark(db hal.DriverBuffer, offset int, v uint32) error {
+	c := q.context
+	b, ok := db.(*buffer)
+	if !ok || b.context != c {
+		return fmt.Errorf("%s: mark in a buffer of another device: %w", c.uri, hal.ErrInvalid)
+	}
+	if c.api.StreamWriteValue32 == 0 || c.unmarked.Load() {
+		return fmt.Errorf("%s: cuStreamWriteValue32: %w", c.uri, hal.ErrUnsupported)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return err
+	}
+	if err := q.enter(); err != nil {
+		return err
+	}
+	defer gate.RUnlock()
+	if b.freed.Load() {
+		return fmt.Errorf("%s: mark: %w", c.uri, hal.ErrClosed)
+	}
+	switch r := c.with(func() result {
+		return code(c.api.StreamWriteValue32.Call(q.stream, b.device+uintptr(offset), uintptr(v), 0))
+	}); r {
+	case success:
+		q.issued.Add(1)
+		q.backlog++
+		return nil
+	case notSupported:
+		c.unmarked.Store(true)
+		return fmt.Errorf("%s: cuStreamWriteValue32: %w", c.uri, hal.ErrUnsupported)
+	default:
+		return c.fail("cuStreamWriteValue32", r, q)
+	}
+}
+
 // marshal lays the arguments out in the queue's pinned memory: values, each aligned, and
 // behind them the pointers to them that cuLaunchKernel wants. Not Go memory, because it contains
 // addresses that the garbage collector does not know of.

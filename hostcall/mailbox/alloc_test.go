@@ -57,7 +57,7 @@ func TestNothingIsAllocated(t *testing.T) {
 
 // ready is answered without a look at the contents.
 func (c *client) ready(p packet) bool {
-	at := c.ReplyHeader + 64*c.slot
+	at := c.ReplyHeader + wire.ReplyHeaderBytes*c.slot
 	if p.awaitsTagged {
 		at = c.cellAt(c.Reply, p.out-1, bits.Len64(p.mask)-1)
 	}
@@ -68,12 +68,12 @@ func (c *client) ready(p packet) bool {
 func BenchmarkNoop(b *testing.B) {
 	for _, lanes := range []int{1, 32} {
 		for _, way := range []string{"tagged", "plain"} {
-			for _, n := range []int{1, 1024} {
+			for _, n := range []int{64, 1024} {
 				b.Run(fmt.Sprintf("lanes=%d/%s/slots=%d", lanes, way, n), func(b *testing.B) {
 					slots, clients := box(b, wire.Shape{Slots: n, Lanes: lanes, Bulk: 64})
 					s := still(b, slots, testTable(nil), Options{})
 					full := ^uint64(0) >> (64 - lanes)
-					p := random(rand.New(rand.NewPCG(12, 12)), opInline, lanes, full, 1, 1, way == "tagged", way == "tagged")
+					p := random(rand.New(rand.NewPCG(12, 12)), opNothing, lanes, full, 1, 1, way == "tagged", way == "tagged")
 					b.ReportAllocs()
 					for i := 0; i < b.N; i += n {
 						b.StopTimer()

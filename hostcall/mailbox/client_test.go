@@ -100,7 +100,7 @@ func (c *client) send(p packet) {
 	if p.tagged {
 		call |= 1 << 26
 	}
-	head := c.RequestHeader + 64*c.slot
+	head := c.RequestHeader + wire.RequestHeaderBytes*c.slot
 	publish := func() {
 		atomic.StoreUint64(c.cell(head+8), tag|uint64(uint32(p.mask)))
 		if c.Lanes > 32 {
@@ -146,7 +146,7 @@ func (c *client) answered(p packet) (answer, bool) {
 		}
 		return a, true
 	}
-	ready := atomic.LoadUint64(c.cell(c.ReplyHeader + 64*c.slot))
+	ready := atomic.LoadUint64(c.cell(c.ReplyHeader + wire.ReplyHeaderBytes*c.slot))
 	if uint32(ready>>40) != c.seq {
 		return a, false
 	}

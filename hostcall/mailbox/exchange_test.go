@@ -453,6 +453,27 @@ func TestPanicsOfLanes(t *testing.T) {
 	}
 }
 
+// TestMark: the server tells of its own run's mark only, however long it has been quiet.
+func TestMark(t *testing.T) {
+	slots, _ := box(t, wire.Shape{Slots: 4, Lanes: 8, Bulk: 64})
+	word := (*atomic.Uint32)(slots.at(MarkOffset))
+	for n, quiet := range []time.Duration{0, time.Millisecond, 60 * time.Millisecond} {
+		s := start(t, slots, testTable(nil), Options{Mark: uint32(n + 5), HostCPU: n == 1})
+		time.Sleep(quiet)
+		select {
+		case <-s.Marked():
+			t.Fatalf("mark %d was seen while it is %d", n+5, word.Load())
+		default:
+		}
+		word.Store(uint32(n + 5))
+		select {
+		case <-s.Marked():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("mark %d is not seen", n+5)
+		}
+	}
+}
+
 // TestBlockedCallsLeaveOthersAlone has more calls waiting than there are processors.
 func TestBlockedCallsLeaveOthersAlone(t *testing.T) {
 	slots, clients := box(t, wire.Shape{Slots: 200, Lanes: 1, Bulk: 64})

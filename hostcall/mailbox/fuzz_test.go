@@ -115,7 +115,7 @@ func FuzzMailbox(f *testing.F) {
 				expected := atomic.LoadUint32(&slots.expected[c.slot])
 				c.seq = expected >> 8
 				tag := uint64(expected) << 32
-				head := c.RequestHeader + 64*c.slot
+				head := c.RequestHeader + wire.RequestHeaderBytes*c.slot
 				atomic.StoreUint64(c.cell(head+8), tag|uint64(b))
 				atomic.StoreUint64(c.cell(head+16), tag|uint64(a^b))
 				atomic.StoreUint64(c.cell(head), tag|uint64(a))
@@ -133,7 +133,7 @@ func FuzzMailbox(f *testing.F) {
 			case 4:
 				*at(wire.ControlSize, l.Size-wire.ControlSize) = b
 			case 5:
-				*at(c.RequestHeader+64*c.slot, 64) = b
+				*at(c.RequestHeader+wire.RequestHeaderBytes*c.slot, 64) = b
 			}
 			before := s.Served()
 			s.sweep(0)
@@ -189,7 +189,7 @@ func TestHostileDevice(t *testing.T) {
 						case 0:
 							atomic.StoreUint32(c.word(4*r.IntN(l.Size/4)), r.Uint32())
 						case 1:
-							c.memory[c.RequestHeader+64*c.slot+r.IntN(64)] = byte(r.Uint32())
+							c.memory[c.RequestHeader+wire.RequestHeaderBytes*c.slot+r.IntN(64)] = byte(r.Uint32())
 						case 2:
 							lane := r.IntN(32)
 							atomic.StoreUint64(c.cell(c.cellAt(c.Request, r.IntN(2), lane)), tag|uint64(r.Uint32()))
@@ -203,7 +203,7 @@ func TestHostileDevice(t *testing.T) {
 							if r.IntN(3) != 0 {
 								word = op | r.Uint32N(17)<<16 | r.Uint32N(17)<<21 | (r.Uint32()&(wire.WithBytes|wire.More|wire.TaggedReply))&r.Uint32()
 							}
-							head := c.RequestHeader + 64*c.slot
+							head := c.RequestHeader + wire.RequestHeaderBytes*c.slot
 							atomic.StoreUint64(c.cell(head+8), tag|uint64(r.Uint32()))
 							atomic.StoreUint64(c.cell(head), tag|uint64(word))
 						}

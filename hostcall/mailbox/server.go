@@ -31,7 +31,7 @@ type entry struct {
 
 // fits reports whether a packet has what the handler looks at.
 func (e *entry) fits(r *Request) bool {
-	return r.in() >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
+	return int(r.in) >= e.in && (!e.bytes || r.Call&wire.WithBytes != 0)
 }
 
 // Set makes h serve op. An inline handler runs in the poller itself: it must neither block nor take
@@ -73,6 +73,8 @@ var noEntry entry
 type Options struct {
 	Pollers int  // at most; at least 1
 	HostCPU bool // kernels run on this machine's cores: a spinning poller takes one from them
+	// Mark, if not 0, is the value that appears at MarkOffset when the kernel has ended.
+	Mark uint32
 	// Panicked is told of a handler that panicked, with its stack.
 	Panicked func(op wire.Opcode, cause any, stack []byte)
 }
@@ -96,6 +98,7 @@ type Server struct {
 	more    []*partial      // per slot: bytes of packets before the last
 	kept    atomic.Int64    // bytes in more
 
+	marked  chan struct{} // closed when the mark was seen
 	ranges  []slotRange
 	work    chan *job
 	free    chan *job
@@ -148,6 +151,7 @@ func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Serve
 		work:    make(chan *job, slots.Slots),
 		free:    make(chan *job, min(slots.Slots, 1024)),
 		quit:    make(chan struct{}),
+		marked:  make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	slots.SetAbort(false)
@@ -166,6 +170,9 @@ func Start(ctx context.Context, slots *Slots, table *Table, opts Options) *Serve
 
 // Served is the number of packets answered so far.
 func (s *Server) Served() uint64 { return s.served.Load() }
+
+// Marked is closed once the mark was seen: a look at memory, which a poller takes whenever it finds nothing else to do.
+func (s *Server) Marked() <-chan struct{} { return s.marked }
 
 // Abort ends the run: what has been posted by now is still taken on, handlers see their context end, and
 // whatever they say, all answers from now on are call.Stop. It waits for no handler and may be called by one.
@@ -263,6 +270,10 @@ func (s *Server) poll(i int) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	quiet := 0
+	awaited := s.opts.Mark // 0 if there is none, or once it was seen
+	if i > 0 {
+		awaited = 0
+	}
 	var since time.Time // when it became quiet
 	for {
 		found := s.scan(i)
@@ -291,6 +302,10 @@ func (s *Server) poll(i int) {
 		case <-s.quit:
 			return
 		default:
+		}
+		if awaited != 0 && s.slots.marked() == awaited {
+			close(s.marked)
+			awaited = 0
 		}
 		now := time.Now()
 		if quiet == looks {
@@ -435,7 +450,7 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 	switch {
 	case s.stopping.Load():
 		c.FailAll(call.Stop)
-	case e.handler == nil || !e.fits(request) || c.HasBytes || s.slots.malformed(request):
+	case e.handler == nil || !e.fits(request) || c.HasBytes || request.malformed:
 		s.acceptOther(r, request, e, c)
 	default:
 		r.current = request
@@ -448,7 +463,7 @@ func (s *Server) accept(r *slotRange, request *Request) bool {
 // acceptOther is what is left of accept when a request is not of the simplest kind.
 func (s *Server) acceptOther(r *slotRange, request *Request, e *entry, c *call.Call) {
 	switch {
-	case s.slots.malformed(request): // Accept has set the errno
+	case request.malformed: // Accept has set the errno
 	case request.Call&wire.More != 0:
 		s.keep(request.Slot, c)
 	case e.handler == nil:
@@ -516,7 +531,7 @@ func (s *Server) hand(request *Request, e *entry) bool {
 		return false
 	}
 	s.joinPartial(request.Slot, &j.call)
-	if s.slots.malformed(request) {
+	if request.malformed {
 		s.slots.Reopen(request, false)
 		s.slots.Reply(request, &j.call)
 		s.recycle(j)

@@ -61,14 +61,13 @@ type Request struct {
 	Call uint32 // the call word
 	Mask uint64
 
-	failed uint8 // a row of errnos follows the words of the answer
+	in, out   uint8 // words each way
+	malformed bool  // the header makes no sense
+	failed    uint8 // a row of errnos follows the words of the answer
 }
 
 // Op is the opcode.
 func (r *Request) Op() wire.Opcode { return wire.Opcode(r.Call & wire.OpcodeMask) }
-
-func (r *Request) in() int  { return int(r.Call >> wire.InShift & wire.CountMask) }
-func (r *Request) out() int { return int(r.Call >> wire.OutShift & wire.CountMask) }
 
 func (s *Slots) at(offset int) unsafe.Pointer { return unsafe.Add(s.base, offset) }
 
@@ -78,7 +77,7 @@ func load(p unsafe.Pointer) uint64 { return atomic.LoadUint64((*uint64)(p)) }
 // Find looks for new requests in slots from..to-1, puts as many as fit into list, and gives their number
 // and the slot to go on with. It is what a poller does most of the time.
 func (s *Slots) Find(list []Request, from, to int) (n, next int) {
-	head := s.at(s.RequestHeader + from*wire.HeaderBytes)
+	head := s.at(s.RequestHeader + from*wire.RequestHeaderBytes)
 	expected := s.expected[:to]
 	for slot := from; slot < to; slot++ {
 		first := load(head)
@@ -87,13 +86,14 @@ func (s *Slots) Find(list []Request, from, to int) (n, next int) {
 			r := &list[n]
 			*r = Request{Slot: slot, Seq: tag >> 8, Call: uint32(first), Mask: uint64(uint32(second))}
 			if uint32(second>>32) == tag && (s.Lanes <= 32 || s.highMask(r, head, tag)) { // else a cell is still on its way
+				s.parse(r)
 				s.prefetch(r)
 				if n++; n == len(list) {
 					return n, slot + 1
 				}
 			}
 		}
-		head = unsafe.Add(head, wire.HeaderBytes)
+		head = unsafe.Add(head, wire.RequestHeaderBytes)
 	}
 	return n, to
 }
@@ -107,7 +107,7 @@ func (s *Slots) highMask(r *Request, head unsafe.Pointer, tag uint32) bool {
 // prefetch brings in what answering the request will touch, so that the waits for several requests
 // overlap: the device has just written the one half and read the other.
 func (s *Slots) prefetch(r *Request) {
-	in, out := r.in(), r.out()
+	in, out := int(r.in), int(r.out)
 	if in > wire.ShortWords || out > wire.ShortWords {
 		return // see prefetchLong
 	}
@@ -127,15 +127,16 @@ func (s *Slots) near(p *wire.Payload, slot, n int, tagged bool) (unsafe.Pointer,
 // prefetchLong does the same for the long part of a request that comes next: one ahead is as many lines as a
 // processor can wait for.
 func (s *Slots) prefetchLong(r *Request) {
-	if in := r.in(); in > wire.ShortWords && in <= wire.MaxWords && r.Call&wire.TaggedRequest == 0 {
-		prefetch(s.at(s.Request.Long+r.Slot*s.Request.LongStride), s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes), (in-wire.ShortWords)*s.Lanes*4, 1)
+	if in := int(r.in); in > wire.ShortWords && in <= wire.MaxWords && r.Call&wire.TaggedRequest == 0 {
+		prefetch(s.at(s.Request.Long+r.Slot*s.Request.LongStride), s.at(s.ReplyHeader+r.Slot*wire.ReplyHeaderBytes), (in-wire.ShortWords)*s.Lanes*4, 1)
 	}
 }
 
-// malformed reports whether the header makes no sense.
-func (s *Slots) malformed(r *Request) bool {
-	in, out := r.in(), r.out()
-	return r.Mask == 0 || r.Mask&^s.full != 0 || in > wire.MaxWords || out > wire.MaxWords ||
+// parse takes the call word apart.
+func (s *Slots) parse(r *Request) {
+	in, out := r.Call>>wire.InShift&wire.CountMask, r.Call>>wire.OutShift&wire.CountMask
+	r.in, r.out = uint8(in), uint8(out)
+	r.malformed = r.Mask == 0 || r.Mask&^s.full != 0 || in > wire.MaxWords || out > wire.MaxWords ||
 		r.Call&wire.TaggedRequest != 0 && in > wire.MaxTaggedWords ||
 		r.Call&wire.TaggedReply != 0 && (out > wire.MaxTaggedWords || out == 0) ||
 		r.Call&wire.More != 0 && r.Call&wire.WithBytes == 0 ||
@@ -146,10 +147,9 @@ func (s *Slots) malformed(r *Request) bool {
 // while cells are still on their way. A malformed packet is accepted with EPROTO for every lane: it must be
 // answered as well. Until the answer the slot is busy.
 func (s *Slots) Accept(r *Request, c *call.Call) bool {
-	c.Op, c.Mask, c.In, c.Out = r.Op(), r.Mask&s.full, r.in(), r.out()
+	c.Op, c.Mask, c.In, c.Out = r.Op(), r.Mask&s.full, int(r.in), int(r.out)
 	c.HasBytes = r.Call&wire.WithBytes != 0
-	malformed := s.malformed(r)
-	if malformed {
+	if r.malformed {
 		c.In, c.HasBytes = 0, false
 	}
 	words := c.Words(c.In, s.Lanes)
@@ -165,7 +165,7 @@ func (s *Slots) Accept(r *Request, c *call.Call) bool {
 	s.expected[r.Slot] = busy
 	clear(c.Errnos()[:(s.Lanes+7)&^7])
 	c.Begin()
-	if malformed {
+	if r.malformed {
 		c.FailAll(errno.EPROTO)
 	} else if c.HasBytes {
 		s.bytes(r.Slot, c)
@@ -242,7 +242,7 @@ func (s *Slots) Fill(r *Request, c *call.Call) (announce bool) {
 	if r.Seq == wire.SeqMask || r.Seq == 1 {
 		s.forget(r.Slot)
 	}
-	out := r.out()
+	out := int(r.out)
 	if r.Call&wire.TaggedReply != 0 && out > 0 && out <= wire.MaxTaggedWords {
 		s.replyCells(s.at(s.Layout.Reply.Cells+r.Slot*s.Layout.Reply.CellsStride), c.Words(out, s.Lanes), r, c)
 		return false
@@ -275,7 +275,7 @@ func (s *Slots) Fill(r *Request, c *call.Call) (announce bool) {
 // forget empties the cells that a slot's kernel awaits. A lap of the sequence numbers ends and begins with it: with the
 // last number go the cells of all numbers before, ahead of their return, and with the first those of the last.
 func (s *Slots) forget(slot int) {
-	atomic.StoreUint64((*uint64)(s.at(s.ReplyHeader+slot*wire.HeaderBytes)), 0)
+	atomic.StoreUint64((*uint64)(s.at(s.ReplyHeader+slot*wire.ReplyHeaderBytes)), 0)
 	cells := s.at(s.Layout.Reply.Cells + slot*s.Layout.Reply.CellsStride)
 	for at := 0; at < s.Layout.Reply.CellsStride; at += 8 {
 		storeCell(unsafe.Add(cells, at), 0)
@@ -288,7 +288,7 @@ const streamWords = 128
 
 // Announce tells the kernel that the answer is there.
 func (s *Slots) Announce(r *Request) {
-	publish(s.at(s.ReplyHeader+r.Slot*wire.HeaderBytes), wire.Cell(0, wire.Tag(r.Seq, r.failed)))
+	publish(s.at(s.ReplyHeader+r.Slot*wire.ReplyHeaderBytes), wire.Cell(0, wire.Tag(r.Seq, r.failed)))
 }
 
 // replyCells writes words that carry their own tags: a lane's poll that finds them has the answer.
@@ -319,6 +319,12 @@ func anyErrno(errnos *[wire.MaxLanes]errno.Errno, lanes int) bool {
 	}
 	return any != 0
 }
+
+// MarkOffset is where the device's queue may tell of the end of a run, see [Options].Mark.
+const MarkOffset = wire.ControlMark * 4
+
+// marked is the mark that came last.
+func (s *Slots) marked() uint32 { return atomic.LoadUint32((*uint32)(s.at(MarkOffset))) }
 
 // SetAbort sets or clears the word that long-running kernels look at.
 func (s *Slots) SetAbort(on bool) {

@@ -32,8 +32,11 @@ const (
 	MaxWords    = 16 // payload words per lane, each way
 	MaxLanes    = 64 // lanes in the widest subgroup
 	ShortWords  = 2  // words in a short part
-	HeaderBytes = 64 // distance of two headers: one cache line each
 	ControlSize = 4096
+
+	// The distances of two headers: a cache line each.
+	RequestHeaderBytes = 64
+	ReplyHeaderBytes   = 64
 
 	SeqBits = 24
 	SeqMask = 1<<SeqBits - 1
@@ -63,9 +66,11 @@ const (
 	FlagTagged = 1 << 0
 )
 
-// Words of the control block at the start of the mailbox, written by the host.
+// Words of the control block at the start of the mailbox. The host writes the first, the device's queue the second, which
+// is in a line of its own.
 const (
-	ControlAbort = 0 // not 0: the run is over, leave
+	ControlAbort = 0  // not 0: the run is over, leave
+	ControlMark  = 16 // the number of the last run whose kernel has ended, where the device tells it
 )
 
 // ErrnoStop in a reply ends the calling lane: the run is over.
@@ -117,7 +122,7 @@ func (s Shape) Layout() (Layout, error) {
 		return Layout{}, fmt.Errorf("mailbox of %d slots, %d lanes, %d bulk bytes: slots from 1, lanes 1 to %d, bulk a multiple of 64",
 			s.Slots, s.Lanes, s.Bulk, MaxLanes)
 	}
-	if s.Slots > 1<<32/HeaderBytes || s.Bulk > 1<<32/s.Slots {
+	if s.Slots > 1<<32/RequestHeaderBytes || s.Bulk > 1<<32/s.Slots {
 		return Layout{}, fmt.Errorf("mailbox of %d slots with %d bulk bytes each: at most 4 GiB", s.Slots, s.Bulk)
 	}
 	l := Layout{Shape: s}
@@ -127,8 +132,8 @@ func (s Shape) Layout() (Layout, error) {
 		at += (bytes + 4095) &^ 4095
 		return here
 	}
-	l.RequestHeader = place(s.Slots * HeaderBytes)
-	l.ReplyHeader = place(s.Slots * HeaderBytes)
+	l.RequestHeader = place(s.Slots * RequestHeaderBytes)
+	l.ReplyHeader = place(s.Slots * ReplyHeaderBytes)
 	payload := func(words int) Payload {
 		p := Payload{ShortStride: align(ShortWords * s.Lanes * 4), LongStride: align((words - ShortWords) * s.Lanes * 4),
 			CellsStride: align(MaxTaggedWords * s.Lanes * 8)}

@@ -17,8 +17,8 @@ type part struct {
 
 func parts(l Layout) []part {
 	return []part{
-		{"request header", l.RequestHeader, HeaderBytes, 24, 64},
-		{"reply header", l.ReplyHeader, HeaderBytes, 8, 64},
+		{"request header", l.RequestHeader, RequestHeaderBytes, 24, 64},
+		{"reply header", l.ReplyHeader, ReplyHeaderBytes, 8, 64},
 		{"request short", l.Request.Short, l.Request.ShortStride, ShortWords * l.Lanes * 4, 64},
 		{"request long", l.Request.Long, l.Request.LongStride, (MaxWords - ShortWords) * l.Lanes * 4, 64},
 		{"request cells", l.Request.Cells, l.Request.CellsStride, MaxTaggedWords * l.Lanes * 8, 64},

@@ -103,12 +103,15 @@ typedef struct op {
 	size_t n;
 	event *e;
 	uint64_t mark;
+	uint32_t *word, value;
 } op;
 typedef struct { op *head, **tail; ctx *c; int pending, dead; } stream;
 
 static void run(op *o) {
 	if (o->e) {
 		o->e->reached = o->mark;
+	} else if (o->word) {
+		store(o->word, o->value);
 	} else if (!o->k) {
 		memcpy(o->to, o->from, o->n);
 	} else {
@@ -260,6 +263,12 @@ CALL(cuStreamDestroy_v2, (stream *s), {
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mu);
 	current->objects--;
+})
+CALL(cuStreamWriteValue32_v2, (stream *s, uint32_t *word, uint32_t v, unsigned f), {
+	if (f) { r = INVALID; break; }
+	op *o = calloc(1, sizeof *o);
+	o->word = word, o->value = v;
+	push(s, o);
 })
 CALL(cuEventCreate, (event **e, unsigned f), { *e = calloc(1, sizeof **e); current->objects++; })
 CALL(cuEventDestroy_v2, (event *e), { free(e); current->objects--; })
