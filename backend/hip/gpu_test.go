@@ -147,7 +147,7 @@ func must(t testing.TB, err error) {
 
 func wait(t testing.TB, q *hal.Queue) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(t, q.Wait(ctx))
 }
@@ -409,49 +409,39 @@ func TestGPUTransfers(t *testing.T) {
 }
 
 func TestGPUMailbox(t *testing.T) {
-	if !isolated(t, time.Minute) {
+	if !isolated(t, 2*time.Minute) {
 		return
 	}
 	d := open(t)
-	q, m := newQueue(t, d), compile(t, d, kernels)
-	for _, kind := range []hal.MemoryKind{hal.HostCoherent, hal.Managed} {
-		if !d.Info().Has(kind) {
-			continue
-		}
-		w := alloc(t, d, kind, 4096)
-		clear(w.Bytes())
-		const n = 1000
-		stop := make(chan struct{})
-		var server sync.WaitGroup
-		server.Go(func() {
-			for last := uint32(0); ; {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if v := word(w, 0).Load(); v != last {
-					last = v
-					word(w, 1).Store(v * 3)
-				}
-				runtime.Gosched()
+	q, w, k := newQueue(t, d), alloc(t, d, hal.HostCoherent, 4096), get(t, compile(t, d, kernels), "mailbox")
+	clear(w.Bytes())
+	const n = 200 // on a busy machine each may take as long as the scheduler gives others
+	stop := make(chan struct{})
+	var server sync.WaitGroup
+	server.Go(func() {
+		for last := uint32(0); ; {
+			select {
+			case <-stop:
+				return
+			default:
 			}
-		})
-		start := time.Now()
-		must(t, q.Launch(get(t, m, "mailbox"), [3]int{}, [3]int{}, hal.Memory(w), hal.Int32(n), hal.Int64(int64(5*time.Second))))
-		wait(t, q)
-		took := time.Since(start)
-		close(stop)
-		server.Wait()
-		if v := word(w, 2).Load(); v != 0xffffffff {
-			if kind == hal.Managed {
-				t.Logf("%s memory: gave up at word %d", kind, v)
-				continue
+			if v := word(w, 0).Load(); v != last {
+				last = v
+				word(w, 1).Store(v * 3)
 			}
-			t.Fatalf("%s memory: gave up at word %d", kind, v)
+			runtime.Gosched()
 		}
-		t.Logf("%s memory: %v per word", kind, took/n)
+	})
+	start := time.Now()
+	must(t, q.Launch(k, [3]int{}, [3]int{}, hal.Memory(w), hal.Int32(n), hal.Int64(int64(30*time.Second))))
+	wait(t, q)
+	took := time.Since(start)
+	close(stop)
+	server.Wait()
+	if v := word(w, 2).Load(); v != 0xffffffff {
+		t.Fatalf("gave up at word %d", v)
 	}
+	t.Logf("%v per word", took/n)
 }
 
 // waiting is a kernel that waits for the host.
@@ -503,7 +493,8 @@ func TestGPUBesides(t *testing.T) {
 	host := alloc(t, d, hal.HostCoherent, 1<<20)
 	bytes3 := make([]byte, 3*halfSize)
 	must(t, other.Write(data, 0, bytes3))
-	made, err := d.Compile(t.Context(), fresh())
+	compiled := fresh() // to be taken from the cache
+	made, err := d.Compile(t.Context(), compiled)
 	must(t, err)
 	kept := []closer{made}
 	keep := func(c closer, err error) error {
@@ -549,13 +540,6 @@ func TestGPUBesides(t *testing.T) {
 		{"Alloc device, 256 MiB", func() error { b, err := d.Alloc(hal.DeviceMemory, 256<<20); return keep(b, err) }},
 		{"Alloc host", func() error { b, err := d.Alloc(hal.HostCoherent, 1<<20); return keep(b, err) }},
 		{"Alloc host, 64 MiB", func() error { b, err := d.Alloc(hal.HostCoherent, 64<<20); return keep(b, err) }},
-		{"Alloc managed", func() error {
-			b, err := d.Alloc(hal.Managed, 1<<20)
-			if errors.Is(err, hal.ErrUnsupported) {
-				return nil
-			}
-			return keep(b, err)
-		}},
 		{"Free", func() error {
 			var errs []error
 			for _, b := range freeing {
@@ -570,7 +554,7 @@ func TestGPUBesides(t *testing.T) {
 		{"Compile, given up", func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			_, err := d.Compile(ctx, fresh())
+			_, err := d.Compile(ctx, compiled)
 			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiter") {
 				return fmt.Errorf("%v does not say that it waited for the kernel", err)
 			}
