@@ -188,6 +188,7 @@ func TestCUDACompiles(t *testing.T) {
 func TestHIPRTCCompiles(t *testing.T) {
 	for _, arch := range []string{"gfx90a", "gfx1030"} {
 		t.Run(arch, func(t *testing.T) {
+			t.Parallel()
 			devicetest.Isolated(t, nil, func(t *testing.T) {
 				lib, err := dl.Open("libhiprtc.so.7", "libhiprtc.so.6", "libamdhip64.so.5")
 				if err != nil {
@@ -210,6 +211,7 @@ var hipOptions = []string{"-std=c++17", "-O3", "-fno-strict-aliasing", "-w", "-D
 func TestHIPCompiles(t *testing.T) {
 	for _, arch := range []string{"gfx942", "gfx1100", "gfx1201"} {
 		t.Run(arch, func(t *testing.T) {
+			t.Parallel()
 			for _, clang := range clangs {
 				path, err := exec.LookPath(clang)
 				if err != nil {
