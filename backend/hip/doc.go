@@ -17,12 +17,12 @@
 // # What is never asked?
 //
 // hipGetDeviceProperties: the size of its struct is 792 bytes until HIP 5 and 1472 since, and the old
-// name gives the old struct in both. Attributes have had the same numbers since HIP 4. The name of the architecture is a text
+// name gives the old struct in both. Attributes have the same numbers in HIP 5.2, 5.7, 6.4 and 7.2. The name of the architecture is a text
 // and no attribute of every version: see arch.go.
 //
 // # What does a fault leave behind?
 //
-// Usually no process: AMD's runtime ends it when a kernel faults (GPU_CORE_DUMP and the like only add to what it says).
+// Usually no process: AMD's runtime ends it when a kernel faults.
 // Where the driver reports a fault instead, the device is lost to this process. Memory of kind HostCoherent stays readable.
 //
 // # When the driver hangs?
