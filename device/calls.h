@@ -361,7 +361,7 @@ HC_SCALAR_ARG(int, i32, HC_PRINT_INT32, (hc_u32)x)
 HC_SCALAR_ARG(unsigned int, u32, HC_PRINT_UINT32, x)
 HC_SCALAR_ARG(long, long, sizeof(long) == 8 ? HC_PRINT_INT64 : HC_PRINT_INT32, (hc_u64)x)
 HC_SCALAR_ARG(unsigned long, ulong, sizeof(long) == 8 ? HC_PRINT_UINT64 : HC_PRINT_UINT32, x)
-#if defined(HC_GENERIC) || defined(HC_CPLUSPLUS)
+#if (defined(HC_GENERIC) || defined(HC_CPLUSPLUS)) && !defined(HC_NO_LONG_LONG)
 HC_SCALAR_ARG(long long, i64, HC_PRINT_INT64, (hc_u64)x)
 HC_SCALAR_ARG(unsigned long long, u64, HC_PRINT_UINT64, x)
 #endif
@@ -410,29 +410,32 @@ HC_NOINLINE hc_i32 hc_print(HC, hc_i32 fd, hc_u32 n, const hc_values v) {
     }
 }
 
-#define HC_V1(a) HC_V(a)
-#define HC_V2(a, ...) HC_V(a), HC_V1(__VA_ARGS__)
-#define HC_V3(a, ...) HC_V(a), HC_V2(__VA_ARGS__)
-#define HC_V4(a, ...) HC_V(a), HC_V3(__VA_ARGS__)
-#define HC_V5(a, ...) HC_V(a), HC_V4(__VA_ARGS__)
-#define HC_V6(a, ...) HC_V(a), HC_V5(__VA_ARGS__)
-#define HC_V7(a, ...) HC_V(a), HC_V6(__VA_ARGS__)
-#define HC_V8(a, ...) HC_V(a), HC_V7(__VA_ARGS__)
-#define HC_V9(a, ...) HC_V(a), HC_V8(__VA_ARGS__)
-#define HC_V10(a, ...) HC_V(a), HC_V9(__VA_ARGS__)
-#define HC_V11(a, ...) HC_V(a), HC_V10(__VA_ARGS__)
-#define HC_V12(a, ...) HC_V(a), HC_V11(__VA_ARGS__)
-#define HC_V13(a, ...) HC_V(a), HC_V12(__VA_ARGS__)
-#define HC_PICK_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, ...) u
-#define HC_COUNT_(...) \
-    HC_PICK_(__VA_ARGS__, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, \
-             _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, _printf_takes_at_most_12_arguments, \
-             _printf_takes_at_most_12_arguments, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#define HC_PASTE__(a, b) a##b
-#define HC_PASTE_(a, b) HC_PASTE__(a, b)
-#define HC_VALUES_(n, ...) HC_PASTE_(HC_V, n)(__VA_ARGS__)
 /* hc_printf(format, ...) and hc_fprintf(fd, format, ...): up to 12 arguments; %s takes text that ends
-   with NUL, or hc_span(text, n). They give the number of bytes printed, or a negative errno. */
-#define hc_fprintf(fd, ...) \
-    hc_print(hc, fd, (hc_u32)HC_COUNT_(__VA_ARGS__), HC_LIST(HC_VALUES_(HC_COUNT_(__VA_ARGS__), __VA_ARGS__)))
-#define hc_printf(...) hc_fprintf(1, __VA_ARGS__)
+   with NUL, or hc_span(text, n). They give the number of bytes printed, or a negative errno. Before a
+   file is compiled, its hc_printf and hc_fprintf become these, by the number of arguments. */
+#define hc_fprint0(fd, a) hc_print(hc, fd, 1u, HC_VALUES HC_V(a) HC_VALUES_END)
+#define hc_fprint1(fd, a, b) hc_print(hc, fd, 2u, HC_VALUES HC_V(a), HC_V(b) HC_VALUES_END)
+#define hc_fprint2(fd, a, b, c) hc_print(hc, fd, 3u, HC_VALUES HC_V(a), HC_V(b), HC_V(c) HC_VALUES_END)
+#define hc_fprint3(fd, a, b, c, d) hc_print(hc, fd, 4u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d) HC_VALUES_END)
+#define hc_fprint4(fd, a, b, c, d, e) hc_print(hc, fd, 5u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e) HC_VALUES_END)
+#define hc_fprint5(fd, a, b, c, d, e, f) hc_print(hc, fd, 6u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f) HC_VALUES_END)
+#define hc_fprint6(fd, a, b, c, d, e, f, g) hc_print(hc, fd, 7u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g) HC_VALUES_END)
+#define hc_fprint7(fd, a, b, c, d, e, f, g, h) hc_print(hc, fd, 8u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h) HC_VALUES_END)
+#define hc_fprint8(fd, a, b, c, d, e, f, g, h, i) hc_print(hc, fd, 9u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h), HC_V(i) HC_VALUES_END)
+#define hc_fprint9(fd, a, b, c, d, e, f, g, h, i, j) hc_print(hc, fd, 10u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h), HC_V(i), HC_V(j) HC_VALUES_END)
+#define hc_fprinta(fd, a, b, c, d, e, f, g, h, i, j, k) hc_print(hc, fd, 11u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h), HC_V(i), HC_V(j), HC_V(k) HC_VALUES_END)
+#define hc_fprintb(fd, a, b, c, d, e, f, g, h, i, j, k, l) hc_print(hc, fd, 12u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h), HC_V(i), HC_V(j), HC_V(k), HC_V(l) HC_VALUES_END)
+#define hc_fprintc(fd, a, b, c, d, e, f, g, h, i, j, k, l, m) hc_print(hc, fd, 13u, HC_VALUES HC_V(a), HC_V(b), HC_V(c), HC_V(d), HC_V(e), HC_V(f), HC_V(g), HC_V(h), HC_V(i), HC_V(j), HC_V(k), HC_V(l), HC_V(m) HC_VALUES_END)
+#define hc_print0(a) hc_fprint0(1, a)
+#define hc_print1(a, b) hc_fprint1(1, a, b)
+#define hc_print2(a, b, c) hc_fprint2(1, a, b, c)
+#define hc_print3(a, b, c, d) hc_fprint3(1, a, b, c, d)
+#define hc_print4(a, b, c, d, e) hc_fprint4(1, a, b, c, d, e)
+#define hc_print5(a, b, c, d, e, f) hc_fprint5(1, a, b, c, d, e, f)
+#define hc_print6(a, b, c, d, e, f, g) hc_fprint6(1, a, b, c, d, e, f, g)
+#define hc_print7(a, b, c, d, e, f, g, h) hc_fprint7(1, a, b, c, d, e, f, g, h)
+#define hc_print8(a, b, c, d, e, f, g, h, i) hc_fprint8(1, a, b, c, d, e, f, g, h, i)
+#define hc_print9(a, b, c, d, e, f, g, h, i, j) hc_fprint9(1, a, b, c, d, e, f, g, h, i, j)
+#define hc_printa(a, b, c, d, e, f, g, h, i, j, k) hc_fprinta(1, a, b, c, d, e, f, g, h, i, j, k)
+#define hc_printb(a, b, c, d, e, f, g, h, i, j, k, l) hc_fprintb(1, a, b, c, d, e, f, g, h, i, j, k, l)
+#define hc_printc(a, b, c, d, e, f, g, h, i, j, k, l, m) hc_fprintc(1, a, b, c, d, e, f, g, h, i, j, k, l, m)

@@ -1,6 +1,6 @@
 // Package device is the kernel-side library: portable kernel C in which kernels call the
 // operating system, and the preludes that make one text mean the same in C11, OpenCL C 1.2,
-// CUDA C++ and HIP C++. It is text: [Unit.Assemble] puts it in front of a program.
+// CUDA C++, HIP C++ and Metal Shading Language. It is text: [Unit.Assemble] puts it in front of a program.
 //
 // The reference for kernel authors is docs/kernel-c.md.
 package device
@@ -30,8 +30,10 @@ type space struct {
 type dialect struct {
 	files  []string
 	spaces []space
-	// entries generates what makes kernels callable, if the KERNEL macro alone does not.
+	// entries generates what makes kernels callable, if their heads alone do not.
 	entries func([]Kernel) string
+	// metal: heads, bodies and pointers are written as Metal wants them.
+	metal bool
 }
 
 var oneSpace = []space{{field: "any"}}
@@ -45,6 +47,12 @@ var dialects = map[string]dialect{
 		{qualifier: "__global", field: "in_global", id: 1},
 		{qualifier: "__local", field: "in_group", id: 2},
 		{qualifier: "__constant", field: "in_fixed", id: 3, constant: true},
+	}},
+	"msl": {files: []string{"dialect/msl.h"}, metal: true, spaces: []space{
+		{qualifier: "thread", field: "in_own", id: 0},
+		{qualifier: "device", field: "in_global", id: 1},
+		{qualifier: "threadgroup", field: "in_group", id: 2},
+		{qualifier: "constant", field: "in_fixed", id: 3, constant: true},
 	}},
 }
 
@@ -106,9 +114,20 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 	}
 	include("transfer.h")
 	include("calls.h")
-	fmt.Fprintf(&b, "#line 1 %q\n%s\n", u.Name, u.Text)
+	head, body := heads(u.Kernels, d.metal), u.body
+	if d.metal {
+		head += mslHeads(u.Kernels)
+		var err error
+		if body, err = mslBody(u); err != nil {
+			return "", err
+		}
+	}
+	fmt.Fprintf(&b, "#line 1 \"dialtone/heads\"\n%s#line 1 %q\n%s\n", head, u.Name, body)
 	if d.entries != nil {
 		fmt.Fprintf(&b, "#line 1 \"dialtone/entries\"\n%s", d.entries(u.Kernels))
+	}
+	if d.metal {
+		return qualifyPointers(b.String()), nil
 	}
 	return b.String(), nil
 }

@@ -13,6 +13,8 @@ type Unit struct {
 	Text    string
 	Kernels []Kernel
 	Imports []string // names of HC_IMPORT, sorted, each once
+
+	body string // Text as it is compiled: see rewrite
 }
 
 // Kernel is a declaration KERNEL(name, parameters...).
@@ -36,13 +38,17 @@ var (
 	lastWord    = regexp.MustCompile(`^(.*[\s*])([A-Za-z_]\w*)$`)
 )
 
-// Parse looks for the kernels and imports of a file. It is no C parser: declarations made by
-// macros of the file itself stay unseen.
+// Parse looks for the kernels and imports of a file. It is no C parser: imports made by macros of the
+// file itself stay unseen, and kernels made by them are an error.
 func Parse(name, text string) (*Unit, error) {
 	u := &Unit{Name: name, Text: text}
+	var err error
+	if u.body, err = rewrite(name, text); err != nil {
+		return nil, err
+	}
 	code := blank(text)
 	for _, at := range kernelStart.FindAllStringIndex(code, -1) {
-		line := 1 + strings.Count(code[:at[0]], "\n")
+		line := lineOf(code, at[0])
 		fail := func(format string, a ...any) error {
 			return fmt.Errorf("%s:%d: KERNEL: %s", name, line, fmt.Sprintf(format, a...))
 		}
@@ -65,6 +71,9 @@ func Parse(name, text string) (*Unit, error) {
 				return nil, fail("%s: the pointer %s must be GLOBAL", k.Name, m[2])
 			}
 			k.Params = append(k.Params, Param{Type: typ, Name: m[2], Pointer: pointer})
+		}
+		if len(k.Params) > maxParams {
+			return nil, fail("%s: %d parameters, at most %d", k.Name, len(k.Params), maxParams)
 		}
 		if slices.ContainsFunc(u.Kernels, func(o Kernel) bool { return o.Name == k.Name }) {
 			return nil, fail("%s is declared twice", k.Name)
@@ -97,19 +106,20 @@ func (u *Unit) Kernel(name string) (Kernel, error) {
 	return Kernel{}, fmt.Errorf("%s has no kernel %q; it has %s", u.Name, name, strings.Join(names, ", "))
 }
 
-// argumentList splits what follows an opening parenthesis at its commas, up to the closing one.
+// argumentList splits what follows an opening parenthesis at its commas, up to the closing one, as the
+// preprocessor does: only parentheses keep a comma together.
 func argumentList(s string) ([]string, bool) {
 	var list []string
 	depth, from := 0, 0
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
-		case '(', '[', '{':
+		case '(':
 			depth++
 		case ',':
 			if depth == 0 {
 				list, from = append(list, s[from:i]), i+1
 			}
-		case ')', ']', '}':
+		case ')':
 			if depth == 0 {
 				return append(list, s[from:i]), true
 			}
@@ -117,56 +127,4 @@ func argumentList(s string) ([]string, bool) {
 		}
 	}
 	return nil, false
-}
-
-// blank replaces comments, literals and preprocessor lines by spaces; lines and places stay.
-func blank(text string) string {
-	out := []byte(text)
-	wipe := func(from, to int) {
-		for i := from; i < to && i < len(out); i++ {
-			if out[i] != '\n' {
-				out[i] = ' '
-			}
-		}
-	}
-	find := func(from int, what string) int {
-		if n := strings.Index(text[from:], what); n >= 0 {
-			return from + n + len(what)
-		}
-		return len(text)
-	}
-	lineStart := true
-	for i := 0; i < len(text); {
-		from := i
-		switch c := text[i]; {
-		case strings.HasPrefix(text[i:], "/*"):
-			i = find(i+2, "*/")
-			wipe(from, i)
-			continue // as good as a space
-		case strings.HasPrefix(text[i:], "//"), c == '#' && lineStart:
-			for i < len(text) && (text[i] != '\n' || text[i-1] == '\\') {
-				i++
-			}
-			wipe(from, i)
-		case c == '"' || c == '\'':
-			for i++; i < len(text) && text[i] != c && text[i] != '\n'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-			i++
-			wipe(from, i)
-		case c == '\n':
-			lineStart = true
-			i++
-			continue
-		case c == ' ' || c == '\t' || c == '\r':
-			i++
-			continue
-		default:
-			i++
-		}
-		lineStart = false
-	}
-	return string(out)
 }

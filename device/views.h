@@ -29,10 +29,12 @@ typedef struct { hc_value at[13]; } hc_values;
 
 #ifdef HC_CPLUSPLUS
 #define HC_ZERO {}
-#define HC_LIST(...) hc_values { { __VA_ARGS__ } }
+#define HC_VALUES hc_values { {
+#define HC_VALUES_END } }
 #else
 #define HC_ZERO {0}
-#define HC_LIST(...) ((hc_values){ { __VA_ARGS__ } })
+#define HC_VALUES ((hc_values){ {
+#define HC_VALUES_END } })
 #endif
 #ifdef HC_GENERIC
 #define HC_ARG(name) hc_arg_##name

@@ -87,6 +87,10 @@ type Info struct {
 	HostCPU  bool         `json:"runs_on_host_cpu"`    // the device's lanes are threads of this machine's cores
 	Sim      bool         `json:"simulated,omitempty"` // a stand-in without hardware behind it
 	Kinds    []MemoryKind `json:"-"`                   // memory kinds that Alloc accepts
+
+	// NoConcurrentAccess: the API promises nothing about what a running kernel and the host see of each other's writes to
+	// memory that both reach, whatever is seen on one machine. When a launch has ended, they agree.
+	NoConcurrentAccess bool `json:"no_concurrent_access,omitempty"`
 }
 
 // Has reports whether Alloc accepts kind.

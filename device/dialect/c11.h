@@ -29,7 +29,8 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_
 #define hc hc_item_, hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_->field)
-#define KERNEL(name, ...) static void name(HC, ##__VA_ARGS__)
+#define HC_KERNEL(name) static void name
+#define HC_KERNEL_PARAMS HC
 
 #define hc_global_id_in(d) (hc_item_->group_id[d] * hc_item_->group_size[d] + hc_item_->local_id[d])
 #define hc_local_id_in(d) (hc_item_->local_id[d])

@@ -24,4 +24,5 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
-#define KERNEL(name, ...) extern "C" __global__ void name(hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_, ##__VA_ARGS__)
+#define HC_KERNEL(name) extern "C" __global__ void name
+#define HC_KERNEL_PARAMS hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_

@@ -27,7 +27,8 @@ typedef size_t hc_size;
 #define HC __global hc_u32 *hc_local_, __global hc_u32 *hc_mail_, const hc_params hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
-#define KERNEL(name, ...) __kernel void name(HC, ##__VA_ARGS__)
+#define HC_KERNEL(name) __kernel void name
+#define HC_KERNEL_PARAMS HC
 
 #define hc_global_id_in(d) ((hc_u32)get_global_id(d))
 #define hc_local_id_in(d) ((hc_u32)get_local_id(d))

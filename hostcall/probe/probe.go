@@ -224,6 +224,12 @@ func cell(b *hal.Buffer, i int) *uint64 { return (*uint64)(unsafe.Pointer(&b.Byt
 // mailbox: comm.mailbox and access.single64.
 func (p *prober) mailbox(ctx context.Context) error {
 	start := time.Now()
+	if p.device.Info().NoConcurrentAccess {
+		for _, id := range []capabilities.ID{capabilities.CommMailbox, capabilities.Access64} {
+			p.note(id, capabilities.No, 0, 0, "device", "its API promises nothing about memory that the host and a running kernel share")
+		}
+		return nil
+	}
 	mail, err := p.words()
 	if err != nil {
 		return err
