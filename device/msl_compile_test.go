@@ -19,7 +19,7 @@ func metalClang(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	common := []string{find(t, clangs...), "-nostdinc", "-I" + include, "-Wall", "-Werror", "-Wno-unused", "-Wno-unknown-attributes",
+	common := []string{find(t, clangs...), "-nostdinc", "-I" + include, "-Xclang", "-cl-single-precision-constant", "-Wall", "-Werror", "-Wno-unused", "-Wno-unknown-attributes",
 		"-Wno-parentheses", "-Wno-maybe-uninitialized", "-Wno-unknown-warning-option", "-Wno-unknown-pragmas"}
 	return map[string][]string{
 		"c++":   append(common[:len(common):len(common)], "-x", "c++", "-std=c++14", "-fno-exceptions", "-fno-rtti"),
@@ -112,11 +112,41 @@ func lintMSL(text string) []string {
 			found = append(found, what+": "+strings.TrimSpace(m))
 		}
 	}
+	for _, m := range regexp.MustCompile(`\bthreadgroup\s+\w[\w ]*\s\w+\s*[\[;,]`).FindAllStringIndex(text, -1) {
+		if head := enclosing(text, m[0]); !strings.Contains(head, "kernel ") {
+			found = append(found, "threadgroup memory outside of a kernel: "+text[m[0]:m[1]])
+		}
+	}
 	for _, at := range device.PointersWithoutSpace(text) {
 		line := strings.TrimSpace(text[strings.LastIndex(text[:at], "\n")+1 : at+strings.IndexAny(text[at:]+"\n", "\n")])
 		found = append(found, "pointer without an address space: "+line)
 	}
 	return found
+}
+
+// enclosing gives what is before the brace of the function that a place is in.
+func enclosing(text string, at int) string {
+	depth, from, head := 0, 0, ""
+	for i, c := range text[:at] {
+		switch c {
+		case '{':
+			if depth == 0 {
+				head = text[from:i]
+			}
+			depth++
+		case '}':
+			depth--
+			from = i + 1
+		case ';':
+			if depth == 0 {
+				from = i + 1
+			}
+		}
+	}
+	if depth == 0 {
+		return ""
+	}
+	return head
 }
 
 // TestMSLCheckFinds: the checks must be able to fail.
@@ -139,6 +169,8 @@ func TestMSLCheckFinds(t *testing.T) {
 		{name: "new", text: good + "int *p = new int; }", cpp: true, clcpp: true, lint: true},
 		{name: "misspelt attribute", text: strings.Replace(good, "buffer(1)", "buffre(1)", 1) + "}", lint: true},
 		{name: "pointer without a space", text: good + "int x; int *p = &x; *p = n; }", lint: true},
+		{name: "literal", text: good + "float d = 1.5; a[0] = d * 2.5 > 3; }"},
+		{name: "threadgroup memory", text: strings.Replace(good, "{ *p = 1; }", "{ threadgroup int shared[2]; shared[0] = *p; }", 1) + "}", cpp: true, clcpp: true, lint: true},
 		{name: "long long", text: good + "long long x = n; a[0] = x; }", lint: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -56,8 +56,13 @@ func Devices(ctx context.Context) (infos []Info, missing map[string]error) {
 		}
 		infos = append(infos, found...)
 	}
-	slices.SortStableFunc(infos, func(a, b Info) int { return cmp.Compare(rank(a), rank(b)) })
+	Sort(infos)
 	return infos, missing
+}
+
+// Sort puts the best device first, as [Devices] does.
+func Sort(infos []Info) {
+	slices.SortStableFunc(infos, func(a, b Info) int { return cmp.Compare(rank(a), rank(b)) })
 }
 
 // rank orders devices for the empty URI: real GPUs by how directly their vendor's API
@@ -107,8 +112,12 @@ func Open(ctx context.Context, uri string) (*Device, error) {
 			return open(ctx, b, ordinal)
 		}
 	}
-	return nil, fmt.Errorf("device %q: no backend of that name; there are %s: %w",
-		uri, strings.Join(Backends(), ", "), ErrNoDevice)
+	return nil, noBackend(uri)
+}
+
+func noBackend(device string) error {
+	return fmt.Errorf("device %q: no backend of that name; there are %s: %w",
+		device, strings.Join(Backends(), ", "), ErrNoDevice)
 }
 
 func openBest(ctx context.Context) (*Device, error) {

@@ -176,3 +176,28 @@ func TestOpenBest(t *testing.T) {
 		t.Errorf("a simulated device by name: %v", err)
 	}
 }
+
+func TestDevicesOf(t *testing.T) {
+	register(t, &fakeBackend{name: "cpu", infos: ordered[5:6]}, &fakeBackend{name: "cuda", missing: ErrUnavailable})
+	if infos, err := DevicesOf(t.Context(), "cpu"); err != nil || len(infos) != 1 || infos[0].URI != "cpu:0" {
+		t.Errorf("%v, %v", infos, err)
+	}
+	if _, err := DevicesOf(t.Context(), "cuda"); !errors.Is(err, ErrUnavailable) {
+		t.Error(err)
+	}
+	if _, err := DevicesOf(t.Context(), "hip"); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "there are cpu, cuda") {
+		t.Error(err)
+	}
+}
+
+// TestSilentDevice: telling facts and having trials are optional.
+func TestSilentDevice(t *testing.T) {
+	register(t, &fakeBackend{name: "cpu", infos: ordered[5:6]})
+	d, err := Open(t.Context(), "cpu:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if facts, trials := d.Facts(t.Context()), d.Trials(); facts != nil || trials != nil {
+		t.Errorf("%v, %v", facts, trials)
+	}
+}

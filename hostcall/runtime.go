@@ -21,6 +21,8 @@ import (
 type Options struct {
 	// Plan replaces the plan that would be made from probing the device.
 	Plan *plan.Plan
+	// Policy is what a plan made from probing may rely on; the zero value is the default.
+	Policy plan.Policy
 	// Pollers is the most goroutines that watch for requests, 1 to 4; 0 chooses by the machine.
 	Pollers int
 	// Warn is told of what does not end a run: a handler that panicked, with its stack. Nil discards.
@@ -59,11 +61,14 @@ func New(ctx context.Context, dev *hal.Device, opts *Options) (*Runtime, error) 
 		r.plan = *r.opts.Plan
 		return r, nil
 	}
-	var err error
+	err := r.opts.Policy.Check()
+	if err != nil {
+		return nil, err
+	}
 	if r.found, err = probe.Device(ctx, dev); err != nil {
 		return nil, err
 	}
-	r.plan = plan.Make(dev.Info().URI, r.found)
+	r.plan = r.opts.Policy.Make(dev.Info().URI, r.found)
 	return r, nil
 }
 

@@ -34,6 +34,9 @@ type driverTable struct {
 	DeviceTotalMem     dl.Func `sym:"cuDeviceTotalMem_v2,cuDeviceTotalMem"`
 	// Unified Addressing / Device: "cuDeviceGetPCIBusId".
 	DeviceGetPCIBusId dl.Func `sym:"cuDeviceGetPCIBusId"`
+	// Peer Context Memory Access.
+	DeviceCanAccessPeer   dl.Func `sym:"cuDeviceCanAccessPeer" optional:"true"`
+	DeviceGetP2PAttribute dl.Func `sym:"cuDeviceGetP2PAttribute" optional:"true"`
 	// Primary Context Management.
 	PrimaryCtxRetain  dl.Func `sym:"cuDevicePrimaryCtxRetain"`
 	PrimaryCtxRelease dl.Func `sym:"cuDevicePrimaryCtxRelease_v2,cuDevicePrimaryCtxRelease"`
@@ -54,7 +57,8 @@ type driverTable struct {
 	StreamQuery   dl.Func `sym:"cuStreamQuery"`
 	StreamDestroy dl.Func `sym:"cuStreamDestroy_v2,cuStreamDestroy"`
 	// Stream Memory Operations.
-	StreamWriteValue32 dl.Func `sym:"cuStreamWriteValue32_v2" optional:"true"`
+	StreamWaitValue32  dl.Func `sym:"cuStreamWaitValue32_v2,cuStreamWaitValue32" optional:"true"`
+	StreamWriteValue32 dl.Func `sym:"cuStreamWriteValue32_v2,cuStreamWriteValue32" optional:"true"`
 	// Event Management.
 	EventCreate  dl.Func `sym:"cuEventCreate"`
 	EventRecord  dl.Func `sym:"cuEventRecord"`

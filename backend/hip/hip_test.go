@@ -217,6 +217,11 @@ func TestConstants(t *testing.T) {
 	} {
 		fmt.Fprintf(&text, "_Static_assert((int)(%s) == %d, %q);\n", name, value, name)
 	}
+	for n, name := range attributes {
+		if n <= 88 || n >= 10000 && n <= 10016 { // the header of HIP 5.2 has no others
+			fmt.Fprintf(&text, "_Static_assert((int)hipDeviceAttribute%s == %d, %q);\n", name, n, name)
+		}
+	}
 	if err := check(text.String()); err != nil {
 		t.Error(err)
 	}
@@ -319,6 +324,23 @@ func TestErrors(t *testing.T) {
 		if e.Code != int(tt.code) || e.Name != tt.name || tt.sentinel != nil && !errors.Is(e, tt.sentinel) || !strings.Contains(e.Error(), tt.cause) {
 			t.Errorf("%d: %v", tt.code, e)
 		}
+	}
+}
+
+func TestFacts(t *testing.T) {
+	d := needStandIn(t)
+	facts := map[string]hal.Fact{}
+	for _, f := range open(t).Facts(t.Context()) {
+		facts[f.Name] = f
+	}
+	if f := facts["WarpSize"]; f.Value != "32" || f.Source != "hipDeviceGetAttribute(87)" {
+		t.Errorf("%+v", f)
+	}
+	if f := facts["ManagedMemory"]; f.Value != "" || f.Error != "hipErrorInvalidValue (1)" { // the stand-in does not know it
+		t.Errorf("%+v", f)
+	}
+	if facts["driver_version"].Value != d.version.String() || facts["arch"].Value == "" {
+		t.Errorf("%+v", facts)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestArguments(t *testing.T) {
 	k, hidden := portable(t, d, `
 KERNEL(args, GLOBAL hc_u64 *out, hc_u8 u8, short i16, hc_i32 i32, hc_i64 i64, float f32, GLOBAL const hc_i32 *mem) {
 	union { float f; hc_u32 u; } x;
-	x.f = f32;
+	x.f = f32 * 1.0;
 	i32 -= 1;
 	out[0] = u8; out[1] = (hc_u64)(hc_i64)i16; out[2] = (hc_u64)(hc_i64)i32; out[3] = (hc_u64)i64; out[4] = x.u; out[5] = (hc_u64)mem[1];
 }

@@ -9,26 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/hal"
 )
 
 // schema is the version of the JSON that commands print. It changes when something is renamed, removed or means something else.
 const schema = 1
-
-// deviceJSON is a device's facts as all commands print them.
-type deviceJSON struct {
-	hal.Info
-	Kind        string   `json:"kind"`
-	MemoryKinds []string `json:"memory_kinds"`
-}
-
-func describe(i hal.Info) deviceJSON {
-	d := deviceJSON{Info: i, Kind: i.Kind.String(), MemoryKinds: []string{}}
-	for _, k := range i.Kinds {
-		d.MemoryKinds = append(d.MemoryKinds, k.String())
-	}
-	return d
-}
 
 type missingJSON struct {
 	Backend string `json:"backend"`
@@ -36,9 +22,9 @@ type missingJSON struct {
 }
 
 type devicesJSON struct {
-	Schema  int           `json:"schema"`
-	Devices []deviceJSON  `json:"devices"` // best first
-	Missing []missingJSON `json:"missing"`
+	Schema  int                        `json:"schema"`
+	Devices []capabilities.Description `json:"devices"` // best first
+	Missing []missingJSON              `json:"missing"`
 }
 
 func (p *process) newDevices() *cobra.Command {
@@ -57,9 +43,9 @@ listed beneath with the reason.`,
 			p.stage("looking for devices")
 			infos, missing := hal.Devices(cmd.Context())
 			p.progress.done()
-			report := devicesJSON{Schema: schema, Devices: []deviceJSON{}, Missing: []missingJSON{}}
+			report := devicesJSON{Schema: schema, Devices: []capabilities.Description{}, Missing: []missingJSON{}}
 			for _, i := range infos {
-				report.Devices = append(report.Devices, describe(i))
+				report.Devices = append(report.Devices, capabilities.Describe(i))
 			}
 			for _, name := range hal.Backends() {
 				if err := missing[name]; err != nil {

@@ -1,6 +1,7 @@
 // Command dialtone runs kernels that call the operating system, and tells what this machine's devices can do.
 //
 //	dialtone devices                                          what there is
+//	dialtone probe cuda:0                                     what it can do, found out by doing it
 //	dialtone plan cuda:0                                      how each service reaches a kernel there
 //	dialtone run --dir .:/ examples/hello/hello.kernel.c      run one
 //
@@ -8,7 +9,7 @@
 //
 // That of run is the kernel's: the low eight bits of what it gave hc_exit, 0 if it simply ended. Otherwise:
 //
-//	1          the kernel does not compile or went wrong, or the machine lacks something
+//	1          require: something is missing; diff: something is worse; else the kernel does not compile or went wrong, or the machine lacks something
 //	2          the command line cannot be followed: an unknown flag, a file or device that is not there
 //	124        --timeout passed
 //	128+N      a signal ended the run, or the kernel faulted with what is signal N on this system; 134 is hc_abort or hc_assert
@@ -19,9 +20,11 @@ import (
 	"os"
 
 	_ "github.com/dialtone-gpu/dialtone/backend/all"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 )
 
 func main() {
+	probe.Child() // what a survey of devices is done in
 	p := newProcess()
 	os.Exit(p.execute(context.Background(), os.Args[1:]))
 }

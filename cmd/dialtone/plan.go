@@ -13,61 +13,106 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/hal"
-	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 )
 
 type planJSON struct {
-	Schema       int                    `json:"schema"`
-	Device       deviceJSON             `json:"device"`
-	Transport    string                 `json:"transport"`
-	Services     []plan.Decision        `json:"services"`
-	Capabilities []capabilities.Finding `json:"capabilities"`
-	Defines      []string               `json:"defines"` // what the kernel library is compiled with
+	Schema       int                      `json:"schema"`
+	Device       capabilities.Description `json:"device"`
+	Policy       plan.Policy              `json:"policy"`
+	Transport    plan.Transport           `json:"transport"`
+	Reason       string                   `json:"reason"` // of the transport
+	Services     []plan.Decision          `json:"services"`
+	Capabilities []capabilities.Finding   `json:"capabilities"`
+	Defines      []string                 `json:"defines"` // what the kernel library is compiled with
+}
+
+// planning are the flags of a policy.
+type planning struct {
+	trust, transport string
+	force            []string
+}
+
+func (f *planning) policy() (plan.Policy, error) {
+	o := plan.Policy{Trust: plan.Trust(f.trust), Transport: plan.Transport(f.transport)}
+	if f.trust == "normal" {
+		o.Trust = plan.Normal
+	}
+	for _, text := range f.force {
+		if err := o.Override(text); err != nil {
+			return o, usage(fmt.Errorf("--force: %w", err))
+		}
+	}
+	return o, usage(o.Check())
 }
 
 func (p *process) newPlan() *cobra.Command {
 	var asJSON bool
+	var from string
+	var flags planning
 	cmd := &cobra.Command{
 		Use:   "plan [DEVICE]",
 		Short: "Tell how each service reaches a kernel on a device, and why",
 		Long: `Looks at what a device can do, by doing it, and tells for each family of calls how it is
 served there, by which rule, on which evidence, and what would make a better way possible.
-What was found is kept for the next time.`,
+What was found is kept for the next time. With --from a report of probe is planned from,
+which may be of another machine.`,
 		Example: `  dialtone plan
   dialtone plan opencl:0
-  dialtone plan --json cuda:0 | jq '.services[] | {service, route}'`,
+  dialtone plan --json cuda:0 | jq '.services[] | {service, route}'
+  dialtone plan --from report.json --policy strict
+  dialtone plan --force timer.global=no --transport relaunch`,
 		Args: between(0, 1, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.on(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, dev *hal.Device) error {
-				report, err := p.plan(ctx, dev)
-				if err != nil {
-					return err
-				}
+			policy, err := flags.policy()
+			if err != nil {
+				return err
+			}
+			show := func(report *planJSON) error {
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), report)
 				}
 				return report.table(cmd.OutOrStdout())
+			}
+			if from != "" {
+				r, err := readReport(from)
+				if err != nil {
+					return err
+				}
+				d, err := r.Device(strings.Join(args, ""))
+				if err != nil {
+					return usage(err)
+				}
+				return show(planOf(d.Description, d.Set(), policy))
+			}
+			return p.on(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, dev *hal.Device) error {
+				info := dev.Info()
+				p.stage("probing %s", info.URI)
+				found, err := probe.Device(ctx, dev)
+				if err != nil {
+					return err
+				}
+				p.progress.done()
+				return show(planOf(capabilities.Describe(info), found, policy))
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&from, "from", "", "plan from this `report` of probe --json; - is standard input")
+	f.StringVar(&flags.trust, "policy", "normal", "strict: only what is proven; normal: a driver's word too where it is all there can be; trusting: all claims")
+	f.StringVar(&flags.transport, "transport", "", "what carries calls, whatever is known: mailbox, relaunch or none")
+	f.StringSliceVar(&flags.force, "force", nil, "`CAPABILITY[=yes|no]`: plan as if it were there, or not")
 	return cmd
 }
 
-func (p *process) plan(ctx context.Context, dev *hal.Device) (*planJSON, error) {
-	info := dev.Info()
-	p.stage("probing %s", info.URI)
-	rt, err := hostcall.New(ctx, dev, nil)
-	if err != nil {
-		return nil, err
-	}
-	p.progress.done()
-	made := rt.Plan()
+func planOf(d capabilities.Description, found capabilities.Set, policy plan.Policy) *planJSON {
+	made := policy.Make(d.URI, found)
 	return &planJSON{
-		Schema: schema, Device: describe(info), Transport: made.Transport, Services: made.Decisions,
-		Capabilities: rt.Capabilities().List(), Defines: append([]string{}, made.Defines...),
-	}, rt.Close()
+		Schema: schema, Device: d, Policy: policy, Transport: made.Transport, Reason: made.Reason, Services: made.Decisions,
+		Capabilities: append([]capabilities.Finding{}, found.List()...), Defines: made.Defines,
+	}
 }
 
 func (r *planJSON) table(w io.Writer) error {
@@ -84,7 +129,7 @@ func (r *planJSON) table(w io.Writer) error {
 	if len(r.Defines) > 0 {
 		fmt.Fprintf(w, ", kernel library with %s", strings.Join(r.Defines, ", "))
 	}
-	fmt.Fprint(w, "\n\n")
+	fmt.Fprintf(w, "\n  because %s\n\n", r.Reason)
 
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVICE\tROUTE\tRULE")
@@ -103,14 +148,15 @@ func (r *planJSON) table(w io.Writer) error {
 	for _, f := range r.Capabilities {
 		id, state := string(f.ID), f.State.String()
 		if f.Value != 0 {
-			state += fmt.Sprintf(" (%.4g ns)", f.Value)
+			c, _ := capabilities.Find(string(f.ID))
+			state += fmt.Sprintf(" (%.4g %s)", f.Value, c.Unit)
 		}
 		for _, fact := range f.Facts {
 			took := ""
 			if fact.Took > 0 {
 				took = fmt.Sprintf(" [%v]", fact.Took.Round(10*time.Microsecond))
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s: %s%s\n", id, state, fact.Source, fact.Value, took)
+			fmt.Fprintf(t, "%s\t%s\t%s: %s%s%s\n", id, state, fact.Source, fact.Value, fact.Error, took)
 			id, state = "", ""
 		}
 		if len(f.Facts) == 0 {

@@ -38,7 +38,7 @@ best one is taken.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.newDevices(), p.newPlan(), p.newRun(), p.newBench())
+	root.AddCommand(p.newDevices(), p.newProbe(), p.newExplain(), p.newDiff(), p.newRequire(), p.newPlan(), p.newRun(), p.newBench())
 	return root
 }
 

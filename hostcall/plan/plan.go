@@ -1,9 +1,17 @@
 // Package plan decides how each service reaches a kernel on one device. It is a pure function of
-// what is known about the device: it runs, and is tested, without one.
+// what is known about the device and of a [Policy]: it runs, and is tested, without one.
+//
+// For each service the [Rules] are asked in their order, best route first, and the first whose needs are met decides. What
+// the rules before it lack is what would make the route better. Rules need that capabilities are there, never that one is
+// missing: so a capability more never makes a route worse.
 package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/samber/lo"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
 )
@@ -20,6 +28,9 @@ const (
 	Deferred    Route = "deferred"    // posted, served when the launch ends
 	Unavailable Route = "unavailable" // a kernel that needs it does not load
 )
+
+// Routes lists all of them, best first.
+var Routes = []Route{Device, Cached, Direct, Host, Relaunch, Deferred, Unavailable}
 
 // Service is a family of calls.
 type Service string
@@ -39,20 +50,34 @@ const (
 // Services lists all of them in the order of reports.
 var Services = []Service{Streams, Files, Monotonic, Wall, Sleep, Strings, Random, Process, Calls}
 
+// Transport is what carries calls to the host.
+type Transport string
+
+const (
+	Mailbox  Transport = "mailbox"  // a running kernel and the host exchange words
+	Stopping Transport = "relaunch" // the kernel ends, the host serves, the kernel is launched again
+	None     Transport = "none"
+)
+
+// Transports lists all of them, best first.
+var Transports = []Transport{Mailbox, Stopping, None}
+
 // Decision is the route of a service and why it was chosen.
 type Decision struct {
 	Service  Service           `json:"service"`
 	Route    Route             `json:"route"`
 	Rule     string            `json:"rule"`
-	Evidence []capabilities.ID `json:"evidence"`
+	Evidence []capabilities.ID `json:"evidence"`         // what was read to decide
 	Better   string            `json:"better,omitempty"` // what would give a better route
 }
 
 // Plan is the outcome for one device.
 type Plan struct {
 	Device    string     `json:"device"`
-	Transport string     `json:"transport"`          // "mailbox", or "none"
-	Obstacle  string     `json:"obstacle,omitempty"` // why there is no transport
+	Policy    Policy     `json:"policy"`
+	Transport Transport  `json:"transport"`
+	Reason    string     `json:"reason"`             // of the transport
+	Obstacle  string     `json:"obstacle,omitempty"` // why it is not the mailbox
 	Decisions []Decision `json:"decisions"`
 	// Defines are the macros that make the kernel library follow the plan.
 	Defines []string `json:"defines"`
@@ -68,50 +93,141 @@ func (p Plan) Route(s Service) Route {
 	return Unavailable
 }
 
-// NeedsHost is the error for a plan without a transport, naming what is missing.
+// NeedsHost is the error for a plan without a transport that this version can use, naming what is missing.
 func (p Plan) NeedsHost() error {
-	if p.Transport != "none" {
+	switch p.Transport {
+	case Mailbox:
 		return nil
+	case Stopping:
+		return fmt.Errorf("%s: kernels cannot call the host here yet: %s; serving calls between launches is planned and not built. The capability %s is missing",
+			p.Device, p.Reason, capabilities.CommMailbox)
 	}
 	return fmt.Errorf("%s: kernels cannot call the host here: the capability %s is missing: %s",
 		p.Device, capabilities.CommMailbox, p.Obstacle)
 }
 
-// Make plans for a device.
-func Make(device string, set capabilities.Set) Plan {
-	p := Plan{Device: device, Transport: "mailbox"}
-	hosted := Host
-	if !set.Has(capabilities.CommMailbox) {
-		p.Transport, hosted = "none", Unavailable
+// Make plans for a device, with the default policy.
+func Make(device string, set capabilities.Set) Plan { return Policy{}.Make(device, set) }
+
+// Make plans for a device. The policy must be valid: see [Policy.Check].
+func (o Policy) Make(device string, set capabilities.Set) Plan {
+	r := &reader{policy: o, set: o.force(set)}
+	p := Plan{Device: device, Policy: o, Defines: []string{}}
+	p.Transport, p.Reason = r.transport()
+	if p.Transport != Mailbox {
 		p.Obstacle = "the host and a running kernel do not see each other's writes"
-		if f := set[capabilities.CommMailbox]; len(f.Facts) > 0 {
-			p.Obstacle = f.Facts[0].Source + ": " + f.Facts[0].Value
+		if f := r.set[capabilities.CommMailbox]; len(f.Facts) > 0 && !r.has(f.ID) {
+			p.Obstacle = strings.TrimSpace(f.Facts[0].Source + ": " + f.Facts[0].Value + f.Facts[0].Error)
+		} else if o.Transport != "" {
+			p.Obstacle = "the policy asks for the transport " + string(o.Transport)
 		}
 	}
 	for _, s := range Services {
-		d := Decision{Service: s, Route: hosted, Evidence: []capabilities.ID{capabilities.CommMailbox}}
-		if hosted == Host {
-			d.Rule = "the mailbox works: a running kernel asks and the host answers"
-		} else {
+		d := r.decide(s, p.Transport)
+		if d.Route == Unavailable {
 			d.Rule = "there is no way to the host: " + p.Obstacle
-			d.Better = "proven " + string(capabilities.CommMailbox)
-		}
-		switch s {
-		case Monotonic:
-			d.Evidence = append(d.Evidence, capabilities.TimerGlobal)
-			if set.Has(capabilities.TimerGlobal) {
-				d.Route, d.Rule, d.Better = Device, "the device has a clock that was proven", ""
-				p.Defines = append(p.Defines, "HC_DEVICE_CLOCK")
-			} else if d.Better == "" {
-				d.Better = "proven " + string(capabilities.TimerGlobal)
-			}
-		case Strings:
-			d.Route, d.Rule, d.Better, d.Evidence = Cached, "they do not change during a run", "", []capabilities.ID{capabilities.ExecBasic}
 		}
 		p.Decisions = append(p.Decisions, d)
 	}
-	if set.Has(capabilities.HostYield) {
-		p.Defines = append(p.Defines, "HC_HOST_YIELD")
+	for _, d := range defines {
+		if d.holds(r, p) {
+			p.Defines = append(p.Defines, d.name)
+		}
 	}
 	return p
+}
+
+// reader looks up capabilities as a policy has it.
+type reader struct {
+	policy Policy
+	set    capabilities.Set
+}
+
+// has reports whether the policy lets the plan rely on id.
+func (r *reader) has(id capabilities.ID) bool {
+	f := r.set[id]
+	if f.State >= capabilities.Proven {
+		return true
+	}
+	if f.State != capabilities.Claimed {
+		return false
+	}
+	switch r.policy.Trust {
+	case Trusting:
+		return true
+	case Strict:
+		return false
+	}
+	c, err := capabilities.Find(string(id))
+	return err == nil && c.Proof == capabilities.Declared
+}
+
+// lacks lists those that cannot be relied on.
+func (r *reader) lacks(ids []capabilities.ID) []capabilities.ID {
+	return lo.Reject(ids, func(id capabilities.ID, _ int) bool { return r.has(id) })
+}
+
+func (r *reader) transport() (Transport, string) {
+	var obstacles []string
+	for _, rule := range transportRules {
+		missing := r.lacks(rule.needs)
+		switch {
+		case r.policy.Transport != "" && rule.transport != r.policy.Transport:
+		case r.policy.Transport != "" && len(missing) > 0:
+			return rule.transport, "forced by the policy, although " + r.states(missing)
+		case r.policy.Transport != "":
+			return rule.transport, "forced by the policy"
+		case len(missing) > 0:
+			obstacles = append(obstacles, r.states(missing))
+		case obstacles != nil:
+			return rule.transport, strings.Join(obstacles, ", ") + ": " + rule.why
+		default:
+			return rule.transport, rule.why
+		}
+	}
+	if r.policy.Transport == None {
+		return None, "forced by the policy"
+	}
+	return None, strings.Join(obstacles, ", ")
+}
+
+// states says how sure each of them is.
+func (r *reader) states(ids []capabilities.ID) string {
+	return strings.Join(lo.Map(ids, func(id capabilities.ID, _ int) string { return fmt.Sprintf("%s is %s", id, r.set[id].State) }), ", ")
+}
+
+// decide asks the rules of a service.
+func (r *reader) decide(s Service, t Transport) Decision {
+	d := Decision{Service: s, Route: Unavailable, Evidence: []capabilities.ID{}}
+	var better []string
+	for _, rule := range Rules {
+		if !slices.Contains(rule.Services, s) {
+			continue
+		}
+		missing := r.lacks(rule.Needs)
+		if rule.Over != "" && rule.Over == r.policy.Transport {
+			missing = lo.Without(missing, transportNeeds(t)...) // the policy says that it works
+		}
+		d.Evidence = lo.Union(d.Evidence, rule.Needs, rule.Reads)
+		switch {
+		case len(missing) > 0:
+			text := "proven " + strings.Join(lo.Map(missing, func(id capabilities.ID, _ int) string { return string(id) }), " and ")
+			if rule.Unbuilt {
+				text += fmt.Sprintf(", and the route %s, which is not built yet", rule.Route)
+			}
+			better = append(better, text)
+		case rule.Unbuilt:
+			better = append(better, fmt.Sprintf("the route %s, which is possible here and not built yet", rule.Route))
+		case rule.Over != "" && rule.Over != t:
+			if r.policy.Transport != "" {
+				better = append(better, "another transport than the policy's")
+			}
+		default:
+			d.Route, d.Rule = rule.Route, rule.Why
+			d.Better = strings.Join(lo.Uniq(better), "; or ")
+			return d
+		}
+	}
+	d.Better = strings.Join(lo.Uniq(better), "; or ")
+	return d
 }

@@ -28,7 +28,7 @@ func TestMake(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		states          states
-		transport       string
+		transport       plan.Transport
 		streams, clock  plan.Route
 		defines         []string
 		better          string // of the monotonic clock
@@ -44,11 +44,14 @@ func TestMake(t *testing.T) {
 		{name: "a broken clock", states: states{mail: capabilities.Proven, timer: capabilities.Broken},
 			transport: "mailbox", streams: plan.Host, clock: plan.Host, better: "proven timer.global"},
 		{name: "a claim is not enough", states: states{mail: capabilities.Claimed, timer: capabilities.Claimed, yield: capabilities.Claimed},
-			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven comm.mailbox", streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
+			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven timer.global; or proven comm.mailbox; or proven exec.basic", streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
 		{name: "a clock and no mailbox", states: states{mail: capabilities.No, timer: capabilities.Proven},
-			transport: "none", streams: plan.Unavailable, clock: plan.Device, defines: []string{"HC_DEVICE_CLOCK"}, streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
+			transport: "none", streams: plan.Unavailable, clock: plan.Device, defines: []string{"HC_DEVICE_CLOCK"}, streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
+		{name: "kernels and no mailbox", states: states{capabilities.ExecBasic: capabilities.Proven, mail: capabilities.No},
+			transport: "relaunch", streams: plan.Relaunch, clock: plan.Relaunch, better: "proven timer.global; or proven comm.mailbox",
+			streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
 		{name: "nothing is known",
-			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven comm.mailbox", streamsWouldBe: "proven comm.mailbox", needsHostAnyway: true},
+			transport: "none", streams: plan.Unavailable, clock: plan.Unavailable, better: "proven timer.global; or proven comm.mailbox; or proven exec.basic", streamsWouldBe: "proven comm.mailbox; or proven exec.basic", needsHostAnyway: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plan.Make("some:0", set(c.states))

@@ -1,122 +1,101 @@
 // Package probe finds out what a device can do by doing it: it runs small kernels that end by
 // themselves whatever happens, and checks what they and the host saw.
 //
-// A probe that gives no conclusive answer leaves its capability unknown and is not an error; errors are for
-// devices that cannot even be asked. Only conclusive answers are kept for the next process, under the
-// device's identity, its driver and the probes' own text.
+// The contract of every probe is that of package capabilities: done and checked is Proven, cannot be done is No, and
+// everything else, such as a kernel that does not end in time, leaves the capability Unknown with the reason. That is
+// no error: errors are for devices that cannot even be asked.
+//
+// [Device] asks the few things that a plan reads, in this process, and remembers what was conclusive under the
+// device's identity, its driver and the probes' own text. [Survey] asks everything, of every device, in child
+// processes: whatever a driver does there, the survey goes on and says what happened.
 package probe
 
 import (
 	"context"
 	_ "embed"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
-	"github.com/dialtone-gpu/dialtone/internal/nap"
 )
 
 //go:embed kernels/probe.kernel.c
 var text string
 
-//go:embed kernels/yield.kernel.c
-var yieldText string
+// limit is how long one kernel of a probe may take; a variable for tests.
+var limit = 5 * time.Second
 
-// limit is how long one probe may take.
-const limit = 5 * time.Second
+// probe is something to do on a device.
+type probe struct {
+	name   string
+	gives  []capabilities.ID
+	needs  []capabilities.ID // what has to be proven before; without it the outcome is unknown
+	risky  bool              // it may take the device or the process with it, and comes last, in a process of its own
+	faults bool              // where the driver denies it, it certainly ends in a fault: it is not tried there
+	run    func(*prober, context.Context) error
+}
+
+// planned are the probes of what a plan reads, in their order.
+var planned = []probe{
+	{name: "basic", gives: []capabilities.ID{capabilities.ExecBasic, capabilities.ModuleJIT}, run: (*prober).basic},
+	{name: "mailbox", gives: []capabilities.ID{capabilities.CommMailbox, capabilities.Access64, capabilities.MemFineGrain},
+		needs: []capabilities.ID{capabilities.ExecBasic}, run: (*prober).mailbox},
+	{name: "clock", gives: []capabilities.ID{capabilities.TimerGlobal, capabilities.TimerCorrelate},
+		needs: []capabilities.ID{capabilities.ExecBasic}, run: (*prober).clock},
+	{name: "yield", gives: []capabilities.ID{capabilities.HostYield}, needs: []capabilities.ID{capabilities.ExecBasic}, run: (*prober).hostYield},
+}
+
+// Planned lists the capabilities that [Device] asks about.
+func Planned() []capabilities.ID {
+	var ids []capabilities.ID
+	for _, p := range planned {
+		ids = append(ids, p.gives...)
+	}
+	return ids
+}
 
 // Device probes what a plan reads. The findings of an earlier process are taken if nothing that matters changed.
 func Device(ctx context.Context, dev *hal.Device) (capabilities.Set, error) {
 	info := dev.Info()
-	dialect := string(info.Dialect)
-	unit, err := device.Parse("dialtone/probe.kernel.c", text)
+	p := &prober{device: dev, set: capabilities.Set{}}
+	_, full, err := p.assemble("probe", text)
 	if err != nil {
 		return nil, err
 	}
-	full, err := unit.Assemble(dialect, device.Options{})
-	if err != nil {
-		return nil, err
-	}
-	key := "probe-" + cache.Key(info.URI, info.Name, info.Driver, info.UUID, info.Platform, full) + ".json"
+	key := "probe2-" + cache.Key(info.URI, info.Name, info.Driver, info.UUID, info.Platform, full) + ".json"
 	if data, ok := cache.Get(key); ok {
-		var kept []kept
+		var kept []capabilities.Finding
 		if json.Unmarshal(data, &kept) == nil {
-			return restore(kept), nil
+			return capabilities.SetOf(kept), nil
 		}
 	}
-	p := &prober{device: dev, set: capabilities.Set{}}
-	if err := p.all(ctx, unit, full); err != nil {
+	if err := p.all(ctx); err != nil {
 		return nil, err
 	}
-	if data, ok := p.conclusive(); ok {
+	if data, err := json.Marshal(p.set.List()); err == nil && !p.unsure {
 		// A cache that cannot be written costs time at the next start, nothing else.
 		_ = cache.Put(key, data)
 	}
 	return p.set, nil
 }
 
-type kept struct {
-	ID    capabilities.ID
-	State capabilities.State
-	Value float64
-	Facts []capabilities.Fact
-}
-
-// UnmarshalJSON of State is not wanted elsewhere, so the cache keeps the number.
-type keptJSON struct {
-	ID    capabilities.ID
-	State uint8
-	Value float64
-	Facts []capabilities.Fact
-}
-
-func (k kept) MarshalJSON() ([]byte, error) {
-	return json.Marshal(keptJSON{k.ID, uint8(k.State), k.Value, k.Facts})
-}
-
-func (k *kept) UnmarshalJSON(b []byte) error {
-	var j keptJSON
-	err := json.Unmarshal(b, &j)
-	*k = kept{j.ID, capabilities.State(j.State), j.Value, j.Facts}
-	return err
-}
-
-func restore(list []kept) capabilities.Set {
-	set := capabilities.Set{}
-	for _, k := range list {
-		set[k.ID] = capabilities.Finding{ID: k.ID, State: k.State, Value: k.Value, Facts: k.Facts}
-	}
-	return set
-}
-
 type prober struct {
-	device *hal.Device
-	module *hal.Module
-	queue  *hal.Queue
-	set    capabilities.Set
-}
-
-func (p *prober) conclusive() ([]byte, bool) {
-	var list []kept
-	for _, f := range p.set.List() {
-		if f.State == capabilities.Unknown {
-			return nil, false
-		}
-		list = append(list, kept{f.ID, f.State, f.Value, f.Facts})
-	}
-	data, err := json.Marshal(list)
-	return data, err == nil
+	device  *hal.Device
+	module  *hal.Module // of the planned probes
+	more    *hal.Module // of the others, when one of them first needs it
+	queue   *hal.Queue
+	set     capabilities.Set
+	storage string // folder for files of trials
+	unsure  bool   // something may have another outcome the next time
+	stuck   string // the kernel that did not end and cannot be stopped: nothing else can be asked
 }
 
 // note records a finding.
@@ -125,35 +104,137 @@ func (p *prober) note(id capabilities.ID, state capabilities.State, value float6
 		Facts: []capabilities.Fact{{Source: source, Value: fmt.Sprintf(format, a...), Took: took}}}
 }
 
-func (p *prober) all(ctx context.Context, unit *device.Unit, full string) (err error) {
-	start := time.Now()
-	p.module, err = p.device.Compile(ctx, hal.Source{Name: unit.Name, Text: full})
-	var refused *hal.CompileError
-	if errors.As(err, &refused) {
-		// Not the kernel author's fault, and nothing that a run could get around.
-		first, _, _ := strings.Cut(refused.Log, "\n")
-		for _, id := range []capabilities.ID{capabilities.ExecBasic, capabilities.CommMailbox} {
-			p.note(id, capabilities.Broken, 0, time.Since(start), "compiler", "it refuses the kernel library: %s", first)
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.module.Close()) }()
-	if p.queue, err = p.device.NewQueue(); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.queue.Close()) }()
-	for _, step := range []func(context.Context) error{p.basic, p.mailbox, p.clock, p.hostYield} {
-		if err := step(ctx); err != nil {
-			return err
+// level adds how far a capability goes.
+func (p *prober) level(id capabilities.ID, level string) {
+	f := p.set[id]
+	f.Level = level
+	p.set[id] = f
+}
+
+// unknown leaves a capability open, with the reason.
+func (p *prober) unknown(id capabilities.ID, source, format string, a ...any) {
+	p.note(id, capabilities.Unknown, 0, 0, source, format, a...)
+	f := p.set[id]
+	f.Reason = f.Facts[0].Value
+	p.set[id] = f
+}
+
+// all runs the planned probes.
+func (p *prober) all(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, p.close()) }()
+	for _, one := range planned {
+		if err := p.do(ctx, one); err != nil {
+			if ctx.Err() != nil || one.name == "basic" || errors.Is(err, hal.ErrDeviceLost) {
+				return err
+			}
+			p.open(one, err)
 		}
 	}
 	return nil
 }
 
-// launch runs a kernel of the probe module with the hidden arguments of every kernel, which probes do not use.
+// open leaves all that a failed probe did not settle unknown.
+func (p *prober) open(one probe, err error) {
+	p.unsure = true
+	for _, id := range one.gives {
+		if _, ok := p.set[id]; !ok {
+			p.unknown(id, "probe "+one.name, "%v", err)
+		}
+	}
+}
+
+// do runs one probe. Its error says that the probe could not do what it should: what it did not note is open then.
+func (p *prober) do(ctx context.Context, one probe) error {
+	for _, need := range one.needs {
+		if !p.set.Has(need) {
+			for _, id := range one.gives {
+				p.unknown(id, "probe "+one.name, "not asked: %s is %s", need, p.set[need].State)
+			}
+			return nil
+		}
+	}
+	if p.stuck != "" {
+		return fmt.Errorf("not asked: the kernel %s still holds the device", p.stuck)
+	}
+	if p.queue == nil {
+		q, err := p.device.NewQueue()
+		if err != nil {
+			return err
+		}
+		p.queue = q
+	}
+	return one.run(p, ctx)
+}
+
+func (p *prober) close() error {
+	if p.stuck != "" {
+		return nil // whatever is released now may wait for that kernel
+	}
+	var errs []error
+	for _, m := range []*hal.Module{p.module, p.more} {
+		if m != nil {
+			errs = append(errs, m.Close())
+		}
+	}
+	if p.queue != nil {
+		errs = append(errs, p.queue.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// unload closes a module, unless a kernel of it may still run.
+func (p *prober) unload(m *hal.Module) {
+	if p.stuck == "" {
+		_ = m.Close()
+	}
+}
+
+// assemble puts the kernel library before a text.
+func (p *prober) assemble(name, text string, defines ...string) (string, string, error) {
+	unit, err := device.Parse("dialtone/"+name+".kernel.c", text)
+	if err != nil {
+		return "", "", err
+	}
+	full, err := unit.Assemble(string(p.device.Info().Dialect), device.Options{Defines: defines})
+	return unit.Name, full, err
+}
+
+func (p *prober) compile(ctx context.Context, name, text string, defines ...string) (*hal.Module, error) {
+	name, full, err := p.assemble(name, text, defines...)
+	if err != nil {
+		return nil, err
+	}
+	return p.device.Compile(ctx, hal.Source{Name: name, Text: full})
+}
+
+// refusal is the first line of a compiler's log that says something, if err is a refusal.
+func refusal(err error) (string, bool) {
+	refused, ok := errors.AsType[*hal.CompileError](err)
+	if !ok {
+		return "", false
+	}
+	lines := strings.Split(strings.TrimSpace(refused.Log), "\n")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "error") }); i > 0 {
+		return lines[i], true
+	}
+	return lines[0], true
+}
+
+// patience is how often a kernel looks for what does not come: about a second, less than limit. A wrong no
+// costs more than the wait for a right one.
+func (p *prober) patience() int32 {
+	switch info := p.device.Info(); {
+	case info.HostCPU && info.Dialect == hal.C11:
+		return 1_000_000 // each a nap, once nothing else is to do
+	case info.HostCPU:
+		return 2_000_000_000 // PoCL takes a third of a nanosecond for each
+	case info.Dialect == hal.CUDA:
+		return 50_000 // each up to 65 us: see hc_pause there
+	}
+	return 1_000_000
+}
+
+// launch runs a kernel of a probe module with the hidden arguments of every kernel, which probes do not use.
 func (p *prober) launch(ctx context.Context, m *hal.Module, name string, grid, group int, args ...hal.Arg) error {
 	k, err := m.Kernel(name)
 	if err != nil {
@@ -169,291 +250,39 @@ func (p *prober) launch(ctx context.Context, m *hal.Module, name string, grid, g
 	if err := p.queue.Launch(k, [3]int{grid}, [3]int{group}, all...); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return p.queue.Wait(ctx)
+	err = p.queue.Wait(limited)
+	if err == nil || ctx.Err() != nil || limited.Err() == nil {
+		return err
+	}
+	p.stuck = name
+	if p.queue.Stop() == nil {
+		grace, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = p.queue.Wait(grace)
+		if grace.Err() == nil {
+			p.stuck = ""
+		}
+	}
+	return fmt.Errorf("the kernel %s did not end within %v", name, limit)
 }
 
-// basic: exec.basic.
-func (p *prober) basic(ctx context.Context) error {
-	start := time.Now()
-	const n, guard = 1000, 16
-	out, err := p.device.Alloc(hal.DeviceMemory, 4*(n+2*guard))
+// zeroed is device memory that is cleared.
+func (p *prober) zeroed(size int) (*hal.Buffer, error) {
+	b, err := p.device.Alloc(hal.DeviceMemory, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer out.Close()
-	want := make([]byte, out.Size())
-	for i := range want {
-		want[i] = 0xa5
+	if err := p.queue.Write(b, 0, make([]byte, size)); err != nil {
+		b.Close()
+		return nil, err
 	}
-	if err := p.queue.Write(out, 0, want); err != nil {
-		return err
-	}
-	if err := p.launch(ctx, p.module, "guarded", (n+63)/64, 64, hal.Memory(out), hal.Int32(n)); err != nil {
-		return fmt.Errorf("%s: the first probe kernel: %w", p.device.Info().URI, err)
-	}
-	got := make([]byte, out.Size())
-	if err := p.queue.Read(got, out, 0); err != nil {
-		return err
-	}
-	for i := range uint32(n) {
-		binary.LittleEndian.PutUint32(want[4*(guard+i):], i*2654435761^0xd1a17011)
-	}
-	if string(got) != string(want) {
-		p.note(capabilities.ExecBasic, capabilities.Broken, 0, time.Since(start), "kernel guarded", "wrong values")
-		return fmt.Errorf("%s: a kernel of %d work-items wrote wrong values", p.device.Info().URI, n)
-	}
-	p.note(capabilities.ExecBasic, capabilities.Proven, 0, time.Since(start), "kernel guarded", "%d values and %d guard words as they should be", n, 2*guard)
-	return nil
+	return b, nil
 }
 
-// words is host-coherent memory for a probe.
-func (p *prober) words() (*hal.Buffer, error) {
-	b, err := p.device.Alloc(hal.HostCoherent, 4096)
-	if err == nil {
-		clear(b.Bytes())
-	}
-	return b, err
-}
-
-func word(b *hal.Buffer, i int) *uint32 { return (*uint32)(unsafe.Pointer(&b.Bytes()[4*i])) }
-
-func cell(b *hal.Buffer, i int) *uint64 { return (*uint64)(unsafe.Pointer(&b.Bytes()[4*i])) }
-
-// mailbox: comm.mailbox and access.single64.
-func (p *prober) mailbox(ctx context.Context) error {
-	start := time.Now()
-	if p.device.Info().NoConcurrentAccess {
-		for _, id := range []capabilities.ID{capabilities.CommMailbox, capabilities.Access64} {
-			p.note(id, capabilities.No, 0, 0, "device", "its API promises nothing about memory that the host and a running kernel share")
-		}
-		return nil
-	}
-	mail, err := p.words()
-	if err != nil {
-		return err
-	}
-	defer mail.Close()
-	seen, err := p.device.Alloc(hal.DeviceMemory, 64)
-	if err != nil {
-		return err
-	}
-	defer seen.Close()
-	if err := p.queue.Write(seen, 0, make([]byte, 64)); err != nil {
-		return err
-	}
-	const rounds = 200
-	// About a second or two: a wrong no costs more than the wait for a right one, which is kept.
-	patience := 100_000_000
-	if !p.device.Info().HostCPU {
-		patience = 1_000_000
-	}
-	torn := 0
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	var trips []time.Duration
-	go func() {
-		defer close(stopped)
-		last := time.Now()
-		for round := uint32(1); round <= rounds; round++ {
-			for n := 0; atomic.LoadUint32(word(mail, 0)) != round; n++ {
-				if n%256 == 255 {
-					select {
-					case <-stop:
-						return
-					default:
-						nap.For(0)
-					}
-				}
-			}
-			if v := atomic.LoadUint64(cell(mail, 16)); v != 0 && uint32(v)^0x5a5a5a5a != uint32(v>>32) {
-				torn++
-			}
-			atomic.StoreUint64(cell(mail, 80), uint64(round)<<32|uint64(round^0x5a5a5a5a))
-			atomic.StoreUint32(word(mail, 64), round)
-			now := time.Now()
-			trips = append(trips, now.Sub(last))
-			last = now
-		}
-	}()
-	err = p.launch(ctx, p.module, "pingpong", 1, 1, hal.Memory(mail), hal.Memory(seen), hal.Int32(rounds), hal.Int32(int32(patience)))
-	close(stop)
-	<-stopped
-	if err != nil {
-		p.note(capabilities.CommMailbox, capabilities.Unknown, 0, time.Since(start), "kernel pingpong", "%v", err)
-		return err
-	}
-	result := make([]byte, 8)
-	if err := p.queue.Read(result, seen, 0); err != nil {
-		return err
-	}
-	done, halves := binary.LittleEndian.Uint32(result), binary.LittleEndian.Uint32(result[4:])
-	if done != rounds+1 {
-		p.note(capabilities.CommMailbox, capabilities.No, 0, time.Since(start), "kernel pingpong",
-			"round %d of %d never came back within %d looks", done, rounds, patience)
-		p.note(capabilities.Access64, capabilities.No, 0, 0, "kernel pingpong", "not asked: %s is missing", capabilities.CommMailbox)
-		return nil
-	}
-	sort.Slice(trips, func(i, j int) bool { return trips[i] < trips[j] })
-	median := float64(trips[len(trips)/2].Nanoseconds())
-	p.note(capabilities.CommMailbox, capabilities.Proven, median, time.Since(start), "kernel pingpong", "%d round trips, median %.1f us", rounds, median/1e3)
-	if torn+int(halves) > 0 {
-		p.note(capabilities.Access64, capabilities.No, 0, 0, "kernel pingpong", "%d torn words", torn+int(halves))
-	} else {
-		p.note(capabilities.Access64, capabilities.Proven, 0, 0, "kernel pingpong", "no torn word in %d", 2*rounds)
-	}
-	return nil
-}
-
-// clock: timer.global.
-func (p *prober) clock(ctx context.Context) error {
-	const id = capabilities.TimerGlobal
-	start := time.Now()
-	if _, err := p.module.Kernel("rate"); err != nil {
-		p.note(id, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no clock", p.device.Info().Dialect)
-		return nil
-	}
-	if !p.set.Has(capabilities.CommMailbox) {
-		p.note(id, capabilities.No, 0, 0, "kernel rate", "not asked: %s is missing", capabilities.CommMailbox)
-		return nil
-	}
-	back, err := p.clockOrder(ctx)
-	if err != nil {
-		return err
-	}
-	if back > 0 {
-		p.note(id, capabilities.Broken, 0, time.Since(start), "kernel clocks", "it went back %d times across groups", back)
-		return nil
-	}
-	mail, err := p.words()
-	if err != nil {
-		return err
-	}
-	defer mail.Close()
-	at, err := p.device.Alloc(hal.DeviceMemory, 64)
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	// The best of some tries: the host may be held up at a meeting, the clocks are not.
-	best := 1.0
-	var tick uint64
-	for try := 0; try < 5 && best > 0.002 || try < 25 && best > 0.01; try++ {
-		clear(mail.Bytes())
-		host := make(chan [2]time.Time, 1)
-		stop := make(chan struct{})
-		go func() {
-			var met [2]time.Time
-			for m := range met {
-				for n := 0; atomic.LoadUint32(word(mail, 0)) != uint32(m+1); n++ {
-					if n%4096 == 4095 {
-						select {
-						case <-stop:
-							host <- met
-							return
-						default:
-						}
-					}
-				}
-				met[m] = time.Now()
-				atomic.StoreUint32(word(mail, 64), uint32(m+1))
-			}
-			host <- met
-		}()
-		err = p.launch(ctx, p.module, "rate", 1, 1, hal.Memory(mail), hal.Memory(at), hal.Int64(10e6), hal.Int32(2_000_000))
-		close(stop)
-		met := <-host
-		if err != nil {
-			return err
-		}
-		var raw [24]byte
-		if err := p.queue.Read(raw[:], at, 0); err != nil {
-			return err
-		}
-		first, second := binary.LittleEndian.Uint64(raw[:]), binary.LittleEndian.Uint64(raw[8:])
-		tick = binary.LittleEndian.Uint64(raw[16:])
-		if met[1].IsZero() || second <= first {
-			continue
-		}
-		ratio := float64(second-first)/float64(met[1].Sub(met[0])) - 1
-		best = min(best, max(ratio, -ratio))
-	}
-	if best > 0.01 {
-		p.note(id, capabilities.Broken, 0, time.Since(start), "kernel rate", "its rate differs from the host's by %.2g%%", best*100)
-		return nil
-	}
-	p.note(id, capabilities.Proven, float64(tick), time.Since(start), "kernels clocks and rate",
-		"monotonic across groups, tick %d ns, %.2g%% off the host's clock", tick, best*100)
-	return nil
-}
-
-// clockOrder counts readings that contradict the order of tickets drawn between them.
-func (p *prober) clockOrder(ctx context.Context) (int, error) {
-	const groups, readings = 64, 16
-	ticket, err := p.device.Alloc(hal.DeviceMemory, 64)
-	if err != nil {
-		return 0, err
-	}
-	defer ticket.Close()
-	rows, err := p.device.Alloc(hal.DeviceMemory, 16*groups*readings)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if err := p.queue.Write(ticket, 0, make([]byte, 64)); err != nil {
-		return 0, err
-	}
-	if err := p.launch(ctx, p.module, "clocks", groups, 1, hal.Memory(ticket), hal.Memory(rows), hal.Int32(readings)); err != nil {
-		return 0, err
-	}
-	raw := make([]byte, rows.Size())
-	if err := p.queue.Read(raw, rows, 0); err != nil {
-		return 0, err
-	}
-	back, latest := 0, uint64(0)
-	for i := 0; i < len(raw); i += 16 {
-		before, after := binary.LittleEndian.Uint64(raw[i:]), binary.LittleEndian.Uint64(raw[i+8:])
-		if after < latest || after < before {
-			back++
-		}
-		latest = max(latest, before)
-	}
-	return back, nil
-}
-
-// hostYield: exec.hostyield, on devices whose lanes are threads of this machine's cores and whose
-// dialect cannot call the system otherwise.
-func (p *prober) hostYield(ctx context.Context) error {
-	const id = capabilities.HostYield
-	info := p.device.Info()
-	if !info.HostCPU || info.Dialect != hal.OpenCL {
-		p.note(id, capabilities.No, 0, 0, "device", "its lanes are no threads of this machine, or yield anyway")
-		return nil
-	}
-	start := time.Now()
-	unit, err := device.Parse("dialtone/yield.kernel.c", yieldText)
-	if err != nil {
-		return err
-	}
-	full, err := unit.Assemble(string(info.Dialect), device.Options{Defines: []string{"HC_HOST_YIELD"}})
-	if err != nil {
-		return err
-	}
-	m, err := p.device.Compile(ctx, hal.Source{Name: unit.Name, Text: full})
-	if err != nil {
-		p.note(id, capabilities.No, 0, time.Since(start), "kernel yielding", "it does not compile")
-		return nil
-	}
-	defer m.Close()
-	out, err := p.device.Alloc(hal.DeviceMemory, 64)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	if err := p.launch(ctx, m, "yielding", 1, 1, hal.Memory(out)); err != nil {
-		p.note(id, capabilities.No, 0, time.Since(start), "kernel yielding", "%v", err)
-		return nil
-	}
-	p.note(id, capabilities.Proven, 0, time.Since(start), "kernel yielding", "sched_yield(2) from a kernel returned")
-	return nil
+// read copies device memory.
+func (p *prober) read(b *hal.Buffer) ([]byte, error) {
+	data := make([]byte, b.Size())
+	return data, p.queue.Read(data, b, 0)
 }

@@ -189,7 +189,7 @@ R cuDeviceGetUuid_v2(char *u, int d) {
 R cuDeviceTotalMem_v2(size_t *n, int d) { return *n = 1ull << 30, OK; }
 R cuDeviceGetAttribute(int *v, int a, int d) {
 	static const int t[][2] = {{1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 0x7fffffff}, {6, 65535}, {7, 65535}, {10, 32}, {16, 2},
-		{18, 0}, {19, 1}, {39, 2048}, {75, 9}, {76, 0}, {83, 1}, {89, 1}};
+		{18, 0}, {19, 1}, {39, 2048}, {75, 9}, {76, 0}, {83, 1}, {89, 1}, {150, 7}};
 	for (unsigned i = 0; i < sizeof t / sizeof *t; i++)
 		if (t[i][0] == a) return *v = t[i][1], OK;
 	return INVALID;

@@ -60,6 +60,7 @@ KERNEL(rate, GLOBAL hc_u32 *words, GLOBAL hc_u64 *at, hc_u64 ns, hc_u32 patience
             if (turns == patience) return;
             hc_pause(turns);
         }
+        at[meeting + 2u] = HC_DEVICE_CLOCK_NS(); /* the host read its clock between this and the other reading */
         if (meeting == 1u) {
             start = HC_DEVICE_CLOCK_NS();
             for (turns = 0u; turns < 200000000u; turns++) {

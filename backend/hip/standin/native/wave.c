@@ -11,6 +11,8 @@ typedef unsigned long long ull;
 
 struct wave {
     ull waiting, arrived, released; /* lanes */
+    ull begun;                      /* those that were somewhere before, of the group below */
+    unsigned group[3];
     ull given[64];
     unsigned value[64], seen[64][64];
 };
@@ -31,11 +33,17 @@ static ull wave_active(const struct dialtone_item *i, unsigned size) {
     struct wave *w = &waves[linear(i) / size];
     const unsigned lane = linear(i) % size, luck = throw_dice() % 16;
     const ull me = (ull)1 << lane;
+    const int first = memcmp(w->group, i->group_id, sizeof w->group) || !(w->begun & me); /* a wave begins with all of its lanes */
     /* Mostly long enough for every lane that is about to come. */
-    const unsigned patience = luck == 0 ? 0 : luck < 3 ? throw_dice() % 8 : 100;
+    const unsigned patience = first || luck >= 3 ? 100 : luck == 0 ? 0 : throw_dice() % 8;
     const unsigned items = i->group_size[0] * i->group_size[1] * i->group_size[2] - linear(i) / size * size;
     const ull all = items < 64 && items < size ? ((ull)1 << items) - 1 : size < 64 ? ((ull)1 << size) - 1 : ~(ull)0;
     unsigned turns, k;
+    if (memcmp(w->group, i->group_id, sizeof w->group)) {
+        memcpy(w->group, i->group_id, sizeof w->group);
+        w->begun = 0;
+    }
+    w->begun |= me;
     w->given[lane] = 0;
     w->waiting |= me;
     for (turns = 0; w->given[lane] == 0; turns++) {
@@ -45,7 +53,7 @@ static ull wave_active(const struct dialtone_item *i, unsigned size) {
             continue;
         }
         m = w->waiting;
-        if (throw_dice() % 8 == 0) m &= ((ull)throw_dice() << 48 | (ull)throw_dice() << 32 | (ull)throw_dice() << 16 | throw_dice()) | me;
+        if (!first && throw_dice() % 8 == 0) m &= ((ull)throw_dice() << 48 | (ull)throw_dice() << 32 | (ull)throw_dice() << 16 | throw_dice()) | me;
         w->waiting &= ~m;
         for (k = 0; k < size; k++)
             if (m >> k & 1) w->given[k] = m;

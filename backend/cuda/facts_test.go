@@ -1,0 +1,145 @@
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+func TestAttributeNames(t *testing.T) {
+	seen := map[string]int{}
+	for n, s := range attributes {
+		if n < 1 || n > lastAttribute || s != strings.ToUpper(s) || seen[s] != 0 {
+			t.Errorf("attribute %d is %q", n, s)
+		}
+		seen[s] = n
+	}
+	for n, want := range map[int]string{attrWarpSize: "WARP_SIZE", attrMajor: "COMPUTE_CAPABILITY_MAJOR", attrConcurrentManaged: "CONCURRENT_MANAGED_ACCESS", 177: "attribute_177"} {
+		if got := attributeName(n); got != want {
+			t.Errorf("attribute %d is %q", n, got)
+		}
+	}
+	if s := unsafe.Sizeof(cufileDescriptor{}); s != 24 || unsafe.Offsetof(cufileDescriptor{}.descriptor) != 8 || unsafe.Offsetof(cufileDescriptor{}.operations) != 16 {
+		t.Errorf("CUfileDescr_t has %d bytes", s)
+	}
+}
+
+// TestGPUFacts: every attribute that the driver gives, by its name or its number.
+func TestGPUFacts(t *testing.T) {
+	d := open(t)
+	by := map[string]hal.Fact{}
+	for _, f := range d.Facts(t.Context()) {
+		if _, twice := by[f.Name]; twice || f.Source == "" || f.Value != "" && f.Error != "" {
+			t.Errorf("%+v", f)
+		}
+		by[f.Name] = f
+	}
+	if by["WARP_SIZE"].Value != fmt.Sprint(d.Info().Subgroup) || by["uuid"].Value != d.Info().UUID || by["COMPUTE_CAPABILITY_MAJOR"].Value == "" {
+		t.Errorf("%+v", by)
+	}
+	if os.Getenv(doubleEnv) != "" && (by["attribute_150"].Value != "7" || by["PAGEABLE_MEMORY_ACCESS"].Error == "") {
+		t.Errorf("what the double knows: %+v, what it does not: %+v", by["attribute_150"], by["PAGEABLE_MEMORY_ACCESS"])
+	}
+}
+
+// TestGPUFileTransfers lets the trials of direct transfers run. A machine that cannot is an answer too; one that neither can nor cannot is not.
+func TestGPUFileTransfers(t *testing.T) {
+	d := open(t)
+	if os.Getenv("CUFILE_ALLOW_COMPAT_MODE") != "false" {
+		if _, err := d.Driver().(*device).readFile(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) {
+			t.Errorf("with the compatibility mode on: %v", err)
+		}
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("cuFile is a library for Linux")
+	}
+	// The C library of this process read its environment when it began.
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(t *testing.T, storage string, env ...string) string {
+		cmd := exec.Command(exe, "-test.run=^TestTransferChild$", "-test.v")
+		cmd.Env = append(append(os.Environ(), "CUFILE_ALLOW_COMPAT_MODE=false", "CUFILE_FORCE_COMPAT_MODE=false", "DIALTONE_CUFILE_TEST="+storage), env...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if left, _ := os.ReadDir(storage); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		return string(out)
+	}
+	if os.Getenv(doubleEnv) == "" {
+		t.Logf("%s", run(t, t.TempDir()))
+		return
+	}
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skipf("needs a C compiler: %v", err)
+	}
+	// O_DIRECT is not for every file system: the folder of the test may be in memory.
+	storage, err := os.MkdirTemp(".", "transfer-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(storage)
+	if f, err := openDirect(filepath.Join(storage, "try"), nil); err != nil {
+		t.Skipf("no O_DIRECT here: %v", err)
+	} else {
+		f.Close()
+		os.Remove(f.Name())
+	}
+	lib := filepath.Join(t.TempDir(), "cufile.so")
+	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", lib, "testdata/cufile.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for env, want := range map[string][]string{
+		"":            {"read: 1048576 bytes of a file on ", "write: 1048576 bytes of a file on "},
+		"open:5010":   {"read unsupported: cuda: cuFileDriverOpen: nvidia-fs driver error (5010)", "write unsupported"},
+		"handle:5008": {"read unsupported: cuda: cuFileHandleRegister: IO not supported"},
+		"buffer:5011": {"read unsupported: cuda: cuFileBufRegister: CUDA driver error (5011)"},
+		"move:5008":   {"read unsupported: cuda: cuFileRead: IO not supported", "write unsupported: cuda: cuFileWrite"},
+		"move:1":      {"read open: cuda: cuFileRead: gave -1 instead of 1048576 bytes"},
+		"lie:1":       {"read unsupported: other bytes arrived"},
+		"handle:5030": {"read open: cuda: cuFileHandleRegister: code 5030"},
+	} {
+		out := run(t, storage, "DIALTONE_CUFILE="+lib, "CUFILE_DOUBLE="+env)
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("with %q: want %q in\n%s", env, w, out)
+			}
+		}
+	}
+	if out := run(t, storage, "DIALTONE_CUFILE="+lib+".no"); !strings.Contains(out, "read unsupported: libcufile cannot be loaded") {
+		t.Errorf("without the library:\n%s", out)
+	}
+}
+
+// TestTransferChild is what TestGPUFileTransfers runs in processes of its own.
+func TestTransferChild(t *testing.T) {
+	storage := os.Getenv("DIALTONE_CUFILE_TEST")
+	if storage == "" {
+		t.Skip("a part of TestGPUFileTransfers")
+	}
+	d := open(t).Driver().(*device)
+	for _, one := range []hal.Trial{{Capability: "read", Run: d.readFile}, {Capability: "write", Run: d.writeFile}} {
+		detail, err := one.Run(t.Context(), storage)
+		switch {
+		case err == nil:
+			fmt.Printf("%s: %s\n", one.Capability, detail)
+		case errors.Is(err, hal.ErrUnsupported):
+			fmt.Printf("%s unsupported: %v\n", one.Capability, err)
+		default:
+			fmt.Printf("%s open: %v\n", one.Capability, err)
+		}
+	}
+}
