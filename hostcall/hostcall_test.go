@@ -19,6 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	devicetest.EmulateWarps()
+	devicetest.EmulateHIP()
 	devicetest.Main(m)
 }
 
@@ -199,6 +200,9 @@ func withQueue(t testing.TB, dev *hal.Device, f func(*hal.Queue) error) {
 		t.Fatal(err)
 	}
 	if err := f(q); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Wait(t.Context()); err != nil { // other queues are to see it
 		t.Fatal(err)
 	}
 	if err := q.Close(); err != nil {
