@@ -3,7 +3,7 @@
 GO      ?= go
 TARGETS  = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What is concurrent enough to be worth the race detector, which needs cgo and so a C compiler.
-RACE     = ./hal ./hostcall/... ./backend/cpu ./backend/metal ./backend/opencl
+RACE     = ./hal ./hostcall/... ./backend/cpu ./backend/hip ./backend/metal ./backend/opencl
 # One package at a time: kernels and the pollers that serve them want the cores for themselves.
 TEST     = $(GO) run .ci/gotest.go -p 1 -timeout 8m
 

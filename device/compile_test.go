@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/device"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
@@ -156,46 +157,52 @@ func TestOpenCLHasNoVariadicMacros(t *testing.T) {
 	}
 }
 
-// TestCUDACompiles uses NVRTC as its manual has it: create a program, compile it, ask for the log. To machine code, since
-// only that has inline PTX looked at.
+// runtimeCompiler is NVRTC or hiprtc, which have the same functions and results.
+type runtimeCompiler struct{ create, compile, logSize, log, destroy dl.Func }
+
+func bind(t *testing.T, lib *dl.Library, prefix string) (c runtimeCompiler) {
+	t.Helper()
+	for name, f := range map[string]*dl.Func{"CreateProgram": &c.create, "CompileProgram": &c.compile, "GetProgramLogSize": &c.logSize,
+		"GetProgramLog": &c.log, "DestroyProgram": &c.destroy} {
+		if *f = lib.Lookup(prefix + name); *f == 0 {
+			t.Fatalf("%s has no %s%s", lib.Path, prefix, name)
+		}
+	}
+	return c
+}
+
+// translate does as the manuals have it: create a program, compile it, ask for the log.
+func (c runtimeCompiler) translate(t *testing.T, name, text string, options ...string) {
+	source, file := dl.CString(text), dl.CString(name)
+	var program, size uintptr
+	argv := make([]*byte, len(options))
+	for i, o := range options {
+		argv[i] = &dl.CString(o)[0]
+	}
+	if r := c.create.Call(uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&source[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0); r != 0 {
+		t.Fatalf("no program: %d", r)
+	}
+	defer func() { c.destroy.Call(uintptr(unsafe.Pointer(&program))) }()
+	r := c.compile.Call(program, uintptr(len(argv)), uintptr(unsafe.Pointer(&argv[0])))
+	c.logSize.Call(program, uintptr(unsafe.Pointer(&size)))
+	log := make([]byte, max(size, 1))
+	c.log.Call(program, uintptr(unsafe.Pointer(&log[0])))
+	switch uint32(r) { // an int
+	case 0:
+	case 5: // NVRTC_ERROR_INVALID_OPTION, HIPRTC_ERROR_INVALID_OPTION
+		t.Skipf("this compiler does not know one of %s", strings.Join(options, " "))
+	default:
+		t.Errorf("%s: %d\n%.4000s", name, uint32(r), bytes.TrimRight(log, "\x00"))
+	}
+}
+
+// TestCUDACompiles uses NVRTC, to machine code, since only that has inline PTX looked at.
 func TestCUDACompiles(t *testing.T) {
 	lib, err := dl.Open("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so")
 	if err != nil {
 		t.Skipf("NVRTC is not installed: %v", err)
 	}
-	var nvrtc struct {
-		Create  dl.Func `sym:"nvrtcCreateProgram"`
-		Compile dl.Func `sym:"nvrtcCompileProgram"`
-		LogSize dl.Func `sym:"nvrtcGetProgramLogSize"`
-		Log     dl.Func `sym:"nvrtcGetProgramLog"`
-		Destroy dl.Func `sym:"nvrtcDestroyProgram"`
-	}
-	if err := lib.Bind(&nvrtc); err != nil {
-		t.Fatal(err)
-	}
-	translate := func(t *testing.T, name, text string, options ...string) {
-		source, file := dl.CString(text), dl.CString(name)
-		var program, size uintptr
-		argv := make([]*byte, len(options))
-		for i, o := range options {
-			argv[i] = &dl.CString(o)[0]
-		}
-		if r := nvrtc.Create.Call(uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&source[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0); r != 0 {
-			t.Fatalf("nvrtcCreateProgram: %d", r)
-		}
-		defer func() { nvrtc.Destroy.Call(uintptr(unsafe.Pointer(&program))) }()
-		r := nvrtc.Compile.Call(program, uintptr(len(argv)), uintptr(unsafe.Pointer(&argv[0])))
-		nvrtc.LogSize.Call(program, uintptr(unsafe.Pointer(&size)))
-		log := make([]byte, max(size, 1))
-		nvrtc.Log.Call(program, uintptr(unsafe.Pointer(&log[0])))
-		switch uint32(r) { // an int
-		case 0:
-		case 5: // NVRTC_ERROR_INVALID_OPTION
-			t.Skipf("this NVRTC does not know one of %s", strings.Join(options, " "))
-		default:
-			t.Errorf("nvrtcCompileProgram: %d\n%.4000s", uint32(r), bytes.TrimRight(log, "\x00"))
-		}
-	}
+	nvrtc := bind(t, lib, "nvrtc")
 	for _, arch := range []string{"sm_70", "sm_90"} {
 		files := everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK")
 		for name, text := range everyFile(t, "cuda-c++", device.Relaunch) {
@@ -206,8 +213,65 @@ func TestCUDACompiles(t *testing.T) {
 		files["native floats"] = "#define PROBE_NATIVE 1\n" + files["floats.kernel.c"]
 		for name, text := range files {
 			t.Run(arch+"/"+name, func(t *testing.T) {
-				translate(t, name, text, "--gpu-architecture="+arch, "--std=c++17", "--device-as-default-execution-space")
+				nvrtc.translate(t, name, text, "--gpu-architecture="+arch, "--std=c++17", "--device-as-default-execution-space")
 			})
 		}
+	}
+}
+
+// TestHIPRTCCompiles uses AMD's own compiler, which needs no GPU, for waves of 64 and of 32. In a process of its own: hiprtc before HIP 7
+// ends its process over what it does not like. These are architectures that all of its versions know.
+func TestHIPRTCCompiles(t *testing.T) {
+	for _, arch := range []string{"gfx90a", "gfx1030"} {
+		t.Run(arch, func(t *testing.T) {
+			t.Parallel()
+			devicetest.Isolated(t, nil, func(t *testing.T) {
+				lib, err := dl.Open("libhiprtc.so.7", "libhiprtc.so.6", "libamdhip64.so.5")
+				if err != nil {
+					t.Skipf("hiprtc is not installed (Debian: libamdhip64-5, libhiprtc-builtins5): %v", err)
+				}
+				hiprtc := bind(t, lib, "hiprtc")
+				for name, text := range everyFile(t, "hip-c++", "HC_DEVICE_CLOCK") {
+					hiprtc.translate(t, name, text, append([]string{"--offload-arch=" + arch}, hipOptions...)...)
+				}
+			})
+		})
+	}
+}
+
+// hipOptions are those of package backend/hip that matter for what compiles.
+var hipOptions = []string{"-std=c++17", "-O3", "-fno-strict-aliasing", "-w", "-DHC_CLOCK_KHZ=100000"}
+
+// TestHIPCompiles compiles for waves of both sizes with clang, whose HIP is AMD's own, to assembly: of that there is only what the
+// architecture has instructions for.
+func TestHIPCompiles(t *testing.T) {
+	for _, arch := range []string{"gfx942", "gfx1100", "gfx1201"} {
+		t.Run(arch, func(t *testing.T) {
+			t.Parallel()
+			for _, clang := range clangs {
+				path, err := exec.LookPath(clang)
+				if err != nil {
+					continue
+				}
+				command := append([]string{path, "-x", "hip", "--cuda-device-only", "-nogpulib", "-nogpuinc", "--offload-arch=" + arch,
+					"-S", "-o", filepath.Join(t.TempDir(), "x.s"), "-Werror=undefined-internal"}, hipOptions...)
+				accepts := func(text string) bool {
+					probe := exec.Command(command[0], append(command[1:], "-")...)
+					probe.Stdin = strings.NewReader(text)
+					return probe.Run() == nil
+				}
+				if !accepts("") {
+					continue // too old for it
+				}
+				defines := []string{"HC_DEVICE_CLOCK"}
+				if strings.HasPrefix(arch, "gfx11") && !accepts("#if !__has_builtin(__builtin_amdgcn_s_sendmsg_rtnl)\n#error clang 15\n#endif\n") {
+					// It has no builtin for the clock, and crashes now and then as it makes code for gfx11: no further than LLVM's.
+					defines, command = nil, append(command, "-emit-llvm")
+				}
+				compile(t, everyFile(t, "hip-c++", defines...), ".hip", command...)
+				return
+			}
+			t.Skipf("no clang that compiles HIP for %s is installed (Debian: clang-15, for gfx942 and gfx1201 clang-19)", arch)
+		})
 	}
 }

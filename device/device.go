@@ -1,6 +1,6 @@
 // Package device is the kernel-side library: portable kernel C in which kernels call the
 // operating system, and the preludes that make one text mean the same in C11, OpenCL C 1.2,
-// CUDA C++ and Metal Shading Language. It is text: [Unit.Assemble] puts it in front of a program.
+// CUDA C++, HIP C++ and Metal Shading Language. It is text: [Unit.Assemble] puts it in front of a program.
 //
 // The reference for kernel authors is docs/kernel-c.md.
 package device
@@ -28,7 +28,7 @@ type space struct {
 
 // dialect says how a language's prelude is put together.
 type dialect struct {
-	file   string
+	files  []string
 	spaces []space
 	// entries generates what makes kernels callable, if their heads alone do not.
 	entries func([]Kernel) string
@@ -39,15 +39,16 @@ type dialect struct {
 var oneSpace = []space{{field: "any"}}
 
 var dialects = map[string]dialect{
-	"c11":      {file: "dialect/c11.h", spaces: oneSpace, entries: c11Entries},
-	"cuda-c++": {file: "dialect/cuda.h", spaces: oneSpace},
-	"opencl-c-1.2": {file: "dialect/opencl.h", spaces: []space{
+	"c11":      {files: []string{"dialect/c11.h"}, spaces: oneSpace, entries: c11Entries},
+	"cuda-c++": {files: []string{"dialect/cplusplus.h", "dialect/cuda.h"}, spaces: oneSpace},
+	"hip-c++":  {files: []string{"dialect/cplusplus.h", "dialect/hip.h"}, spaces: oneSpace},
+	"opencl-c-1.2": {files: []string{"dialect/opencl.h"}, spaces: []space{
 		{field: "in_own", id: 0},
 		{qualifier: "__global", field: "in_global", id: 1},
 		{qualifier: "__local", field: "in_group", id: 2},
 		{qualifier: "__constant", field: "in_fixed", id: 3, constant: true},
 	}},
-	"msl": {file: "dialect/msl.h", metal: true, spaces: []space{
+	"msl": {files: []string{"dialect/msl.h"}, metal: true, spaces: []space{
 		{qualifier: "thread", field: "in_own", id: 0},
 		{qualifier: "device", field: "in_global", id: 1},
 		{qualifier: "threadgroup", field: "in_group", id: 2},
@@ -99,7 +100,9 @@ func (u *Unit) Assemble(language string, opts Options) (string, error) {
 		}
 		fmt.Fprintf(&b, "#line 1 \"dialtone/%s\"\n%s", name, text)
 	}
-	include(d.file)
+	for _, file := range d.files {
+		include(file)
+	}
 	include("wire.h")
 	include("views.h")
 	include("services.h")

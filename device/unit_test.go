@@ -125,7 +125,7 @@ func TestAssemble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.Assemble("fortran", Options{}); err == nil || !strings.Contains(err.Error(), "c11, cuda-c++, msl, opencl-c-1.2") {
+	if _, err := u.Assemble("fortran", Options{}); err == nil || !strings.Contains(err.Error(), "c11, cuda-c++, hip-c++, msl, opencl-c-1.2") {
 		t.Errorf("an unknown dialect: %v", err)
 	}
 	for _, d := range Dialects() {

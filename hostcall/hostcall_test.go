@@ -20,6 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	devicetest.EmulateWarps()
+	devicetest.EmulateHIP()
 	devicetest.Main(m)
 }
 
@@ -228,6 +229,9 @@ func withQueue(t testing.TB, dev target, f func(*hal.Queue) error) {
 		t.Fatal(err)
 	}
 	if err := f(q); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Wait(t.Context()); err != nil { // other queues are to see it
 		t.Fatal(err)
 	}
 	if err := q.Close(); err != nil {

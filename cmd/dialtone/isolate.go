@@ -1,7 +1,7 @@
 package main
 
 // A kernel on an OpenCL driver that runs on the host's own cores is code of this process: if it faults, the process is gone, and nothing
-// can say which kernel did it. Drivers also crash while they compile. So what uses the opencl backend runs in a child: the same binary with
+// can say which kernel did it. AMD's runtime ends the process, too, and drivers crash while they compile. So what uses the opencl or hip backend runs in a child: the same binary with
 // the same arguments, the same standard input and output, and
 //
 //	2  what the Go runtime and the driver's libraries print: a pipe, so that no crash trace reaches the terminal

@@ -20,7 +20,7 @@ import (
 )
 
 // isolated says which backends run in a child.
-func isolated(backend string) bool { return backend == "opencl" }
+func isolated(backend string) bool { return backend == "opencl" || backend == "hip" }
 
 // The child's files.
 const (

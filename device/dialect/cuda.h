@@ -1,33 +1,6 @@
 /* CUDA C++ dialect, sm_70 and later: a warp is a subgroup. Accesses to the mailbox are PTX with
    explicit order and scope (PTX ISA, "Memory Consistency Model"); nothing here needs a header. */
-typedef unsigned char hc_u8;
-typedef int hc_i32;
-typedef unsigned int hc_u32;
-typedef long long hc_i64;
-typedef unsigned long long hc_u64;
-typedef decltype(sizeof(0)) hc_size;
-
-#define GLOBAL
-#define GROUP
-#define CONSTANT const
-#define SHARED __shared__
-#define DEVICE static __device__ inline
-#define HC_INLINE static __device__ __forceinline__
-#define HC_NOINLINE static __device__ __noinline__
-#define HC_OVERLOAD static __device__ inline
-#define HC_UNROLL _Pragma("unroll")
-#define HC_CPLUSPLUS 1
-#define HC_ONE_SPACE 1
-#define HC_WORD_COPIES 1
-#define HC_DOUBLE 1
 #define HC_LANES 32
-#define HC_WIDE 1
-
-#define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
-#define hc hc_local_, hc_mail_, hc_params_
-#define HC_P(field) (hc_params_.field)
-#define HC_KERNEL(name) extern "C" __global__ void name
-#define HC_KERNEL_PARAMS hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_
 
 #define HC_DIM_(v, d) ((d) == 0 ? v.x : (d) == 1 ? v.y : v.z)
 #define hc_global_id_in(d) (HC_DIM_(blockIdx, d) * HC_DIM_(blockDim, d) + HC_DIM_(threadIdx, d))

@@ -18,6 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	probe.Child()
+	devicetest.EmulateHIP()
 	devicetest.Main(m)
 }
 
@@ -47,7 +48,7 @@ func TestDevices(t *testing.T) {
 		// What the project promises to work on.
 		wanted := []capabilities.ID{capabilities.ExecBasic}
 		switch {
-		case info.Backend == "cpu":
+		case info.Backend == "cpu", info.Backend == "hip":
 			wanted = append(wanted, capabilities.CommMailbox, capabilities.Access64, capabilities.TimerGlobal)
 		case info.Backend == "cuda":
 			wanted = append(wanted, capabilities.CommMailbox, capabilities.Access64)

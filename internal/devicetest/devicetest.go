@@ -44,6 +44,9 @@ var list = sync.OnceValue(func() []*entry {
 	}
 	for _, name := range hal.Backends() {
 		if err, ok := missing[name]; ok && !slices.ContainsFunc(infos, func(i hal.Info) bool { return i.Backend == name }) {
+			if name == "hip" && hipMissing != nil {
+				err = hipMissing
+			}
 			all = append(all, &entry{uri: name, absent: err})
 		}
 	}
@@ -110,9 +113,12 @@ func URIs() []string {
 }
 
 // Fragile reports that a kernel that faults ends the process that launched it: drivers that run
-// kernels on threads of their own inside this process catch no signals.
+// kernels on threads of their own inside this process catch no signals, and AMD's runtime ends the process itself.
 func Fragile(dev *hal.Device) bool {
 	info := dev.Info()
+	if info.Backend == "hip" {
+		return !info.Sim // what stands in for it reports the fault
+	}
 	return info.HostCPU && info.Backend != "cpu"
 }
 

@@ -1,0 +1,216 @@
+package hip
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+)
+
+// name is the backend's name and the scheme of its URIs.
+const name = "hip"
+
+func init() { hal.Register(backend{}) }
+
+// backend implements hal.Backend.
+type backend struct{}
+
+// Name is "hip".
+func (backend) Name() string { return name }
+
+// Devices lists the GPUs.
+func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
+	return within(ctx, "list devices", nil, func() ([]hal.Info, error) {
+		d, err := startedDriver()
+		if err != nil {
+			return nil, err
+		}
+		return d.list()
+	})
+}
+
+func (d *driver) list() ([]hal.Info, error) {
+	var n int32
+	if r := code(d.GetDeviceCount.Call(uintptr(unsafe.Pointer(&n)))); r != success && r != noDevice { // "Device Management"
+		return nil, d.failure("hipGetDeviceCount", "", r)
+	}
+	if n <= 0 {
+		return nil, fmt.Errorf("the HIP runtime is there (%s) and lists no GPU%s: %w", d.path, hint(), hal.ErrUnavailable)
+	}
+	infos := make([]hal.Info, 0, n)
+	for i := range int(n) {
+		info, _, err := d.describe(i)
+		if err != nil {
+			return infos, err
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
+
+// Open makes a GPU usable.
+func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return within(ctx, "open", nil, func() (hal.DriverDevice, error) {
+		d, err := startedDriver()
+		if err != nil {
+			return nil, err
+		}
+		info, lim, err := d.describe(ordinal)
+		if err != nil {
+			return nil, err
+		}
+		return &device{gpu: d.gpu(ordinal, info.URI), info: info, limits: lim}, nil
+	})
+}
+
+// device is an open GPU.
+type device struct {
+	gpu    *gpu
+	info   hal.Info
+	limits limits
+	closed atomic.Bool
+}
+
+// limits are those of a launch, and what compiling needs to know.
+type limits struct {
+	grid  [3]int // groups
+	group [3]int // work-items
+	clock int    // kHz of wall_clock64, 0 if it is not known
+}
+
+// Info gives what the driver declares.
+func (d *device) Info() hal.Info { return d.info }
+
+// usable is why the device is not, or nil.
+func (d *device) usable() error {
+	if d.closed.Load() {
+		return fmt.Errorf("%s: %w", d.info.URI, hal.ErrClosed)
+	}
+	return d.gpu.usable()
+}
+
+// Close has nothing to give back: what HIP keeps for a device is the process's.
+func (d *device) Close() error {
+	d.closed.Store(true)
+	collect()
+	return nil
+}
+
+// describe asks for the facts of one GPU: "Initialization and Version", "Device Management".
+func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
+	uri := fmt.Sprintf("%s:%d", name, ordinal)
+	var id int32
+	if r := code(d.DeviceGet.Call(uintptr(unsafe.Pointer(&id)), uintptr(ordinal))); r != success {
+		return hal.Info{}, limits{}, d.failure("hipDeviceGet", uri, r)
+	}
+	dev := uintptr(id)
+	var failed error
+	ask := func(n uintptr) (int, result) {
+		var v [256]byte // some attributes write more than the int that is declared
+		r := code(d.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), n, dev))
+		return int(*(*int32)(unsafe.Pointer(&v[0]))), r
+	}
+	attr := func(n uintptr) int {
+		v, r := ask(n)
+		if r != success && failed == nil {
+			failed = d.failure(fmt.Sprintf("hipDeviceGetAttribute(%d)", n), uri, r)
+		}
+		return v
+	}
+	text := func(f dl.Func) string {
+		var b [256]byte
+		if r := code(f.Call(uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), dev)); r != success {
+			return ""
+		}
+		return dl.Text(b[:])
+	}
+	units, wave := attr(attrComputeUnits), attr(attrWarpSize)
+	info := hal.Info{
+		URI:      uri,
+		Backend:  name,
+		Ordinal:  ordinal,
+		Kind:     hal.GPU,
+		Name:     text(d.DeviceGetName),
+		Vendor:   "AMD",
+		Driver:   d.describeSoftware(),
+		Dialect:  hal.HIP,
+		UUID:     d.uuid(dev),
+		PCI:      strings.ToLower(text(d.DeviceGetPCIBusId)),
+		Units:    units,
+		Subgroup: wave,
+		MaxGroup: attr(attrMaxThreadsPerBlock),
+		Kinds:    []hal.MemoryKind{hal.DeviceMemory},
+	}
+	if d.Simulated != 0 { // its lanes are this machine's cores
+		info.Vendor, info.Sim, info.HostCPU = "dialtone", true, true
+	}
+	if failed == nil && wave != 32 && wave != 64 {
+		return info, limits{}, fmt.Errorf("%s: waves of %d lanes, neither 32 nor 64: %w", uri, wave, hal.ErrUnsupported)
+	}
+	if wave > 0 {
+		info.Resident = units * attr(attrMaxThreadsPerCU) / wave
+	}
+	if attr(attrCanMapHostMemory) != 0 {
+		info.Kinds = append(info.Kinds, hal.HostCoherent)
+	}
+	var lim limits
+	for i := range 3 {
+		lim.grid[i], lim.group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
+	}
+	if v, r := ask(attrWallClockRate); r == success { // HIP 5.2 does not have it, and one that cannot tell says 0
+		lim.clock = max(v, 0)
+	}
+	var memory uintptr
+	if r := code(d.DeviceTotalMem.Call(uintptr(unsafe.Pointer(&memory)), dev)); r != success && failed == nil {
+		failed = d.failure("hipDeviceTotalMem", uri, r)
+	}
+	info.Memory = uint64(memory)
+	if failed != nil {
+		return info, lim, failed
+	}
+	arch, err := d.arch(dev, info.PCI, kfdTopology)
+	if err != nil {
+		return info, lim, fmt.Errorf("%s: %w", uri, err)
+	}
+	info.Arch = arch
+	return info, lim, nil
+}
+
+var printable = regexp.MustCompile(`^[0-9A-Za-z]{16}$`)
+
+// uuid gives "GPU-0123456789abcdef", as AMD's tools write it: the 16 bytes are hexadecimal digits already.
+func (d *driver) uuid(dev uintptr) string {
+	var b [16]byte
+	if d.DeviceGetUuid == 0 || code(d.DeviceGetUuid.Call(uintptr(unsafe.Pointer(&b[0])), dev)) != success || b == [16]byte{} {
+		return ""
+	}
+	if printable.Match(b[:]) {
+		return "GPU-" + string(b[:])
+	}
+	return "GPU-" + hex.EncodeToString(b[:])
+}
+
+// describeSoftware gives "HIP 6.4.43484 (libamdhip64.so.6), hiprtc in libhiprtc.so.6".
+func (d *driver) describeSoftware() string {
+	s := fmt.Sprintf("HIP %v (%s)", d.version, d.path)
+	if d.Simulated != 0 {
+		s = "stand-in for " + s
+	}
+	c, err := d.compile()
+	switch {
+	case err != nil:
+		return s + ", no hiprtc"
+	case c.path == d.path:
+		return s
+	}
+	return s + ", hiprtc in " + c.path
+}

@@ -1,0 +1,32 @@
+// Package hip is the backend for AMD GPUs: the HIP runtime and its run-time compiler hiprtc, loaded at
+// run time, without cgo and without ROCm's headers. Importing it registers it; nothing is
+// loaded before somebody asks for devices. It has never run on AMD's hardware: see folder standin for
+// what stands in for it in tests.
+//
+// # Why is there no synchronizing call?
+//
+// A kernel of this project waits for answers that this very process gives, so nothing may wait inside the driver for a
+// kernel. The rules are those of package cuda, whose comment gives the reasons: non-blocking streams;
+// completion is asked for; transfers go through pinned memory; at most [backlogMax] operations in a stream; and
+// what synchronizes by itself, or may (hipFree, hipHostFree, hipStreamDestroy, hipModuleLoadData, hipModuleUnload),
+// is put off until nothing runs on the device, or on any device for host memory.
+//
+// One thing is the driver's: it maps streams to a few hardware queues (GPU_MAX_HW_QUEUES, 4 unless set). Of more streams
+// than that, some wait for each other's kernels.
+//
+// # What is never asked?
+//
+// hipGetDeviceProperties: the size of its struct is 792 bytes until HIP 5 and 1472 since, and the old
+// name gives the old struct in both. Attributes have the same numbers in HIP 5.2, 5.7, 6.4 and 7.2. The name of the architecture is a text
+// and no attribute of every version: see arch.go.
+//
+// # What does a fault leave behind?
+//
+// Usually no process: AMD's runtime ends it when a kernel faults.
+// Where the driver reports a fault instead, the device is lost to this process. Memory of kind HostCoherent stays readable.
+//
+// # When the driver hangs?
+//
+// Listing, opening and compiling end with their context also while a call of the driver does not return: that
+// goes on by itself. Nothing can be done about a launch or a query that hangs.
+package hip

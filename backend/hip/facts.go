@@ -1,0 +1,57 @@
+package hip
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+	"unsafe"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+// attributes are the names of hipDeviceAttribute_t of hip_runtime_api.h without their prefix: those that say what a device
+// can do. Some are newer than others.
+var attributes = map[int]string{
+	attrCanMapHostMemory: "CanMapHostMemory", 4: "CanUseHostPointerForRegisteredMem", 5: "ClockRate", 7: "ComputePreemptionSupported",
+	8: "ConcurrentKernels", 9: "ConcurrentManagedAccess", 10: "CooperativeLaunch", 13: "DirectManagedMemAccessFromHost",
+	15: "HostNativeAtomicSupported", 16: "Integrated", 18: "KernelExecTimeout", 23: "ComputeCapabilityMajor", 24: "ManagedMemory",
+	attrMaxThreadsPerBlock: "MaxThreadsPerBlock", attrMaxThreadsPerCU: "MaxThreadsPerMultiProcessor", 61: "ComputeCapabilityMinor",
+	attrComputeUnits: "MultiprocessorCount", 65: "PageableMemoryAccess", 66: "PageableMemoryAccessUsesHostPageTables", 67: "PciBusId",
+	68: "PciDeviceId", 69: "PciDomainID", 85: "UnifiedAddressing", attrWarpSize: "WarpSize", 88: "MemoryPoolsSupported",
+	89: "VirtualMemoryManagementSupported", 90: "HostRegisterSupported", 91: "MemoryPoolSupportedHandleTypes", 93: "DmaBufSupported",
+	94: "GPUDirectRDMAWithHipVMMSupported", 10000: "ClockInstructionRate", 10011: "IsLargeBar", 10012: "AsicRevision",
+	10013: "CanUseStreamWaitValue", 10014: "ImageSupport", 10015: "PhysicalMultiProcessorCount", 10016: "FineGrainSupport",
+	attrWallClockRate: "WallClockRate", 10018: "NumberOfXccs",
+}
+
+// Facts asks for each attribute that is known by name. One that the driver refuses is a fact too. "Device Management":
+// hipDeviceGetAttribute.
+func (d *device) Facts(ctx context.Context) []hal.Fact {
+	api := d.gpu.api
+	facts := []hal.Fact{
+		{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
+		{Name: "driver_library", Source: "dlopen", Value: api.path},
+		{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
+		{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
+		{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
+		{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
+	}
+	for _, n := range slices.Sorted(maps.Keys(attributes)) {
+		if ctx.Err() != nil {
+			break
+		}
+		var v [2]int32 // some are written as 8 bytes
+		start := time.Now()
+		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
+		f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
+		if r == success {
+			f.Value = fmt.Sprint(v[0])
+		} else {
+			f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}

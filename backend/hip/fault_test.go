@@ -1,0 +1,273 @@
+package hip
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+// faultsEnv makes calls of the stand-in fail from the start of a process: see standin.c.
+const faultsEnv = "DIALTONE_STANDIN_FAULTS"
+
+// needStandIn skips where a real GPU, or nothing, is under test.
+func needStandIn(t *testing.T) *driver {
+	t.Helper()
+	needGPU(t)
+	d, err := startedDriver()
+	must(t, err)
+	if d.Simulated == 0 {
+		t.Skip("a real driver does not fail to order")
+	}
+	return d
+}
+
+// another loads a stand-in of its own, compiled with options.
+func another(t *testing.T, options ...string) (*driver, error) {
+	t.Helper()
+	needStandIn(t)
+	path, err := standin.Build(options...)
+	must(t, err)
+	d, err := loadDriver(path)
+	if err == nil {
+		must(t, d.start())
+	}
+	return d, err
+}
+
+func TestMissingSymbols(t *testing.T) {
+	_, err := another(t, "-DhipStreamQuery=gone1", "-DhipModuleLaunchKernel=gone2")
+	if !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "lacks hipStreamQuery, hipModuleLaunchKernel") {
+		t.Errorf("required ones: %v", err)
+	}
+	d, err := another(t, "-DhipDeviceGetUuid=gone1", "-DhipFuncGetAttribute=gone2", "-DhipGetDevicePropertiesR0600=gone3")
+	must(t, err)
+	if info, _, err := d.describe(1); err != nil || info.UUID != "" || info.Arch != "gfx90a" {
+		t.Errorf("optional ones: %v, %+v", err, info)
+	}
+	standInFaults(t, d, "hipDeviceGetAttribute:10004=1")
+	if _, _, err := d.describe(1); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "does not say which architecture") {
+		t.Errorf("without an architecture: %v", err)
+	}
+	d, err = another(t, "-DhiprtcCompileProgram=gone1")
+	must(t, err)
+	t.Setenv("DIALTONE_HIPRTC", d.path)
+	if info, _, err := d.describe(0); err != nil || !strings.Contains(info.Driver, "no hiprtc") {
+		t.Errorf("without hiprtc: %v, %+v", err, info)
+	}
+	if _, err := d.compile(); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "lacks hiprtcCompileProgram") {
+		t.Errorf("without hiprtc: %v", err)
+	}
+}
+
+func TestUnknownAttributes(t *testing.T) {
+	d := needStandIn(t)
+	standInFaults(t, d, "hipDeviceGetAttribute:87=1")
+	if _, _, err := d.describe(0); err == nil || !strings.Contains(err.Error(), "hip:0: hipDeviceGetAttribute(87): hipErrorInvalidValue (1)") {
+		t.Errorf("the wave size: %v", err)
+	}
+	standInFaults(t, d, "hipDeviceGetAttribute:10017=1")
+	dev := open(t)
+	if options := strings.Join(dev.Driver().(*device).options(), " "); strings.Contains(options, "HC_CLOCK_KHZ") || !strings.Contains(options, "-DHC_LANES=32") {
+		t.Errorf("without the clock's rate: %s", options)
+	}
+	standInFaults(t, d, "hipGetDeviceCount=100")
+	if _, err := (backend{}).Devices(t.Context()); !errors.Is(err, hal.ErrUnavailable) {
+		t.Errorf("no device: %v", err)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	d := needStandIn(t)
+	dev := open(t)
+	standInFaults(t, d, "hipMalloc=2,hipHostMalloc=2")
+	for _, kind := range dev.Info().Kinds {
+		if _, err := dev.Alloc(kind, 4096); !errors.Is(err, hal.ErrOutOfMemory) || !strings.Contains(err.Error(), "4096 bytes of "+kind.String()) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if _, err := dev.NewQueue(); !errors.Is(err, hal.ErrOutOfMemory) {
+		t.Errorf("queue: %v", err)
+	}
+	standInFaults(t, d, "")
+	for _, kind := range dev.Info().Kinds {
+		alloc(t, dev, kind, 4096)
+	}
+	newQueue(t, dev)
+}
+
+// TestNotCoherent: a driver that refuses the flag gives its default.
+func TestNotCoherent(t *testing.T) {
+	d := needStandIn(t)
+	dev := open(t)
+	for _, code := range []string{"801", "1"} {
+		standInFaults(t, d, "hipHostMalloc:0x40000003="+code)
+		if b := alloc(t, dev, hal.HostCoherent, 4096); len(b.Bytes()) != 4096 {
+			t.Errorf("%d bytes", len(b.Bytes()))
+		}
+	}
+}
+
+func TestLaunchFails(t *testing.T) {
+	d := needStandIn(t)
+	dev := open(t)
+	q, k, b := newQueue(t, dev), get(t, compile(t, dev, kernels), "increment"), alloc(t, dev, hal.DeviceMemory, 4)
+	standInFaults(t, d, "hipModuleLaunchKernel=701")
+	err := q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b))
+	if !errors.Is(err, hal.ErrInvalid) || !strings.Contains(err.Error(), "kernel increment: hipModuleLaunchKernel: hipErrorLaunchOutOfResources (701)") {
+		t.Errorf("got %v", err)
+	}
+	standInFaults(t, d, "")
+	must(t, q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)))
+	wait(t, q)
+}
+
+func TestRefusedCode(t *testing.T) {
+	d := needStandIn(t)
+	dev := open(t)
+	standInFaults(t, d, "hipModuleLoadData=209")
+	_, err := dev.Compile(t.Context(), hal.Source{Name: "k", Text: addSource})
+	if !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "hipErrorNoBinaryForGpu (209)") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDeviceLost has calls of every kind find out.
+func TestDeviceLost(t *testing.T) {
+	needStandIn(t)
+	for _, call := range []string{"hipModuleLaunchKernel=719", "hipStreamQuery=709", "hipMemcpyHtoDAsync=700", "hipEventQuery=214", "hipMalloc=719@2", "hipModuleLoadData=719@2"} {
+		t.Run(call, func(t *testing.T) {
+			if !isolated(t, time.Minute) {
+				return
+			}
+			d := needStandIn(t)
+			dev, err := hal.Open(t.Context(), "hip:0")
+			must(t, err)
+			q, err := dev.NewQueue()
+			must(t, err)
+			standInFaults(t, d, call)
+			name, _, _ := strings.Cut(call, "=")
+			var first error
+			for range 3 {
+				first = errors.Join(first, func() error {
+					b, err := dev.Alloc(hal.DeviceMemory, 1<<16)
+					if err != nil {
+						return err
+					}
+					m, err := dev.Compile(t.Context(), hal.Source{Name: "k", Text: kernels})
+					if err != nil {
+						return err
+					}
+					k, err := m.Kernel("increment")
+					if err != nil {
+						return err
+					}
+					if err := q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)); err != nil {
+						return err
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					defer cancel()
+					return errors.Join(q.Write(b, 0, make([]byte, 1<<16)), q.Read(make([]byte, 1<<16), b, 0), q.Wait(ctx))
+				}())
+			}
+			var e *hal.Error
+			if !errors.Is(first, hal.ErrDeviceLost) || !errors.As(first, &e) || e.Op != name || e.Device != "hip:0" {
+				t.Fatalf("%v: want a lost device by %s", first, name)
+			}
+			// Every later operation gives the same, also of a queue that is new to it, and closing goes on.
+			if _, err := dev.Alloc(hal.DeviceMemory, 8); !errors.Is(err, hal.ErrDeviceLost) {
+				t.Errorf("Alloc: %v", err)
+			}
+			if done, err := q.Done(); !done || !errors.Is(err, hal.ErrDeviceLost) {
+				t.Errorf("Done: %v, %v", done, err)
+			}
+			must(t, q.Close())
+			must(t, dev.Close())
+			// The other device is not.
+			other, err := hal.Open(t.Context(), "hip:1")
+			must(t, err)
+			b, err := other.Alloc(hal.HostCoherent, 4096)
+			must(t, err)
+			must(t, errors.Join(b.Close(), other.Close()))
+		})
+	}
+}
+
+// TestHangs: a call of the driver that does not return keeps nobody beyond their context.
+func TestHangs(t *testing.T) {
+	if os.Getenv(childEnv) == "" {
+		needStandIn(t)
+	}
+	short := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(t.Context(), 100*time.Millisecond)
+	}
+	hung := func(t *testing.T, what string, start time.Time, err error) {
+		t.Helper()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s took %v", what, took)
+		}
+	}
+	t.Run("hipInit", func(t *testing.T) {
+		if os.Getenv(childEnv) != t.Name() {
+			t.Setenv(faultsEnv, "hipInit=hang")
+			runChild(t, time.Minute)
+			return
+		}
+		for what, f := range map[string]func(context.Context) error{
+			"Devices": func(ctx context.Context) error { _, err := (backend{}).Devices(ctx); return err },
+			"Open":    func(ctx context.Context) error { _, err := (backend{}).Open(ctx, 0); return err },
+		} {
+			ctx, cancel := short()
+			start := time.Now()
+			err := f(ctx)
+			cancel()
+			hung(t, what, start, err)
+			if err != nil && !strings.Contains(err.Error(), "has not answered") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+	t.Run("hipModuleLoadData", func(t *testing.T) {
+		if !isolated(t, time.Minute) {
+			return
+		}
+		d := needStandIn(t)
+		dev, err := hal.Open(t.Context(), "hip:0")
+		must(t, err)
+		q, err := dev.NewQueue()
+		must(t, err)
+		b, err := dev.Alloc(hal.DeviceMemory, 4)
+		must(t, err)
+		src := hal.Source{Name: "k", Text: addSource}
+		m, err := dev.Compile(t.Context(), src) // so that the compiler is not waited for again
+		must(t, err)
+		must(t, m.Close())
+		must(t, q.Write(b, 0, make([]byte, 4)))
+		standInFaults(t, d, "hipModuleLoadData=hang")
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = dev.Compile(ctx, src)
+		hung(t, "Compile", start, err)
+		if err == nil || !strings.Contains(err.Error(), "load k") {
+			t.Errorf("Compile: %v", err)
+		}
+		ctx2, cancel2 := short()
+		defer cancel2()
+		start = time.Now()
+		hung(t, "Wait", start, q.Wait(ctx2)) // nobody knows whether the write has arrived
+		start = time.Now()
+		must(t, errors.Join(q.Close(), b.Close(), dev.Close()))
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("closing took %v", took)
+		}
+	})
+}
