@@ -36,19 +36,22 @@ type dialect struct {
 	metal bool
 }
 
+// single ends the dialects in which every work-item calls alone.
+const single = "dialect/single.h"
+
 var oneSpace = []space{{field: "any"}}
 
 var dialects = map[string]dialect{
-	"c11":      {files: []string{"dialect/c11.h"}, spaces: oneSpace, entries: c11Entries},
+	"c11":      {files: []string{"dialect/c11.h", single}, spaces: oneSpace, entries: c11Entries},
 	"cuda-c++": {files: []string{"dialect/cplusplus.h", "dialect/cuda.h"}, spaces: oneSpace},
 	"hip-c++":  {files: []string{"dialect/cplusplus.h", "dialect/hip.h"}, spaces: oneSpace},
-	"opencl-c-1.2": {files: []string{"dialect/opencl.h"}, spaces: []space{
+	"opencl-c-1.2": {files: []string{"dialect/opencl.h", single}, spaces: []space{
 		{field: "in_own", id: 0},
 		{qualifier: "__global", field: "in_global", id: 1},
 		{qualifier: "__local", field: "in_group", id: 2},
 		{qualifier: "__constant", field: "in_fixed", id: 3, constant: true},
 	}},
-	"msl": {files: []string{"dialect/msl.h"}, metal: true, spaces: []space{
+	"msl": {files: []string{"dialect/msl.h", single}, metal: true, spaces: []space{
 		{qualifier: "thread", field: "in_own", id: 0},
 		{qualifier: "device", field: "in_global", id: 1},
 		{qualifier: "threadgroup", field: "in_group", id: 2},

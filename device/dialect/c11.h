@@ -23,7 +23,6 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_GENERIC 1
 #define HC_ONE_SPACE 1
 #define HC_DOUBLE 1
-#define HC_LANES 1
 #define HC_WIDE 1
 
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_
@@ -94,23 +93,4 @@ HC_INLINE void hc_store_pair_release(hc_u32 *p, hc_u64 a, hc_u64 b) {
     hc_store64_release(p, a);
 }
 #define hc_unlock(p, v) hc_store_release(p, v)
-
-typedef hc_u32 hc_mask;
-#define hc_active_mask() 1u
-#define hc_mask_low(m) (m)
-#define hc_mask_high(m) 0u
-#define hc_lane() 0u
-#define hc_is_leader(m) 1
-#define hc_rank(m) 0u
-#define hc_count(m) 1u
-#define hc_broadcast(m, v) (v)
-#define hc_ballot(m, x) ((x) ? 1u : 0u)
-#define hc_any(m, x) (x)
-#define hc_sync(m) ((void)0)
-#define hc_subgroup_index() hc_item_linear_(hc_item_)
-HC_INLINE hc_u32 hc_item_linear_(const struct dialtone_item *i) {
-    hc_u32 g = (i->group_id[2] * i->group_count[1] + i->group_id[1]) * i->group_count[0] + i->group_id[0];
-    hc_u32 l = (i->local_id[2] * i->group_size[1] + i->local_id[1]) * i->group_size[0] + i->local_id[0];
-    return g * (i->group_size[0] * i->group_size[1] * i->group_size[2]) + l;
-}
 #define HC_DEVICE_CLOCK_NS() dialtone_cpu->clock()

@@ -22,7 +22,6 @@ typedef unsigned long hc_size;
 #define HC_UNROLL
 #define HC_CPLUSPLUS 1
 #define HC_NO_LONG_LONG 1
-#define HC_LANES 1
 
 /* Ids are attributes of a kernel's parameters, so they are handed on with the rest. */
 #define HC device hc_u32 *hc_local_, device hc_u32 *hc_mail_, constant hc_params &hc_params_, \
@@ -70,20 +69,3 @@ HC_INLINE int hc_lock(device hc_u32 *p, thread hc_u32 *ticket) {
     return !(old & 1u);
 }
 #define hc_unlock(p, v) hc_store_release(p, v)
-
-typedef hc_u32 hc_mask;
-#define hc_active_mask() 1u
-#define hc_mask_low(m) (m)
-#define hc_mask_high(m) 0u
-#define hc_lane() 0u
-#define hc_is_leader(m) 1
-#define hc_rank(m) 0u
-#define hc_count(m) 1u
-#define hc_broadcast(m, v) (v)
-#define hc_ballot(m, x) ((x) ? 1u : 0u)
-#define hc_any(m, x) (x)
-#define hc_sync(m) ((void)0)
-#define hc_subgroup_index() \
-    (((hc_group_id_in(2) * hc_group_count_in(1) + hc_group_id_in(1)) * hc_group_count_in(0) + hc_group_id_in(0)) * \
-         (hc_group_size_in(0) * hc_group_size_in(1) * hc_group_size_in(2)) + \
-     (hc_local_id_in(2) * hc_group_size_in(1) + hc_local_id_in(1)) * hc_group_size_in(0) + hc_local_id_in(0))

@@ -22,7 +22,6 @@ typedef size_t hc_size;
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define HC_DOUBLE 1
 #endif
-#define HC_LANES 1
 
 #define HC __global hc_u32 *hc_local_, __global hc_u32 *hc_mail_, const hc_params hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
@@ -64,19 +63,3 @@ HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
     return !(old & 1u);
 }
 #define hc_unlock(p, v) hc_store_release(p, v)
-
-typedef hc_u32 hc_mask;
-#define hc_active_mask() 1u
-#define hc_mask_low(m) (m)
-#define hc_mask_high(m) 0u
-#define hc_lane() 0u
-#define hc_is_leader(m) 1
-#define hc_rank(m) 0u
-#define hc_count(m) 1u
-#define hc_broadcast(m, v) (v)
-#define hc_ballot(m, x) ((x) ? 1u : 0u)
-#define hc_any(m, x) (x)
-#define hc_sync(m) ((void)0)
-HC_INLINE hc_u32 hc_subgroup_index(void) {
-    return (hc_u32)((get_global_id(2) * get_global_size(1) + get_global_id(1)) * get_global_size(0) + get_global_id(0));
-}

@@ -13,7 +13,7 @@ import (
 var warpText string
 
 // EmulateWarps adds a device warp:0 on which 32 work-items make a subgroup, as on a GPU: the cpu
-// device with another end of its dialect (see warp.h). It finds what goes wrong where lanes part and meet,
+// device with another end of its dialect, in place of single.h (see warp.h). It finds what goes wrong where lanes part and meet,
 // on machines without a GPU. Call it before anything asks for devices.
 func EmulateWarps() { hal.Register(warps{}) }
 
@@ -50,12 +50,11 @@ func (d *warpDevice) Info() hal.Info {
 }
 
 func (d *warpDevice) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
-	const lanes, from, to = "#define HC_LANES 1\n", "typedef hc_u32 hc_mask;\n", "#define HC_DEVICE_CLOCK_NS() dialtone_cpu->clock()\n"
+	const from, to = "#line 1 \"dialtone/dialect/single.h\"\n", "#line 1 \"dialtone/wire.h\"\n"
 	start, end := strings.Index(src.Text, from), strings.Index(src.Text, to)
-	if start < 0 || end < start || strings.Count(src.Text, lanes) != 1 {
-		return nil, fmt.Errorf("BUG: the C11 dialect has changed: %q, %q and %q are no longer there", lanes, from, to)
+	if start < 0 || end < start {
+		return nil, fmt.Errorf("BUG: the C11 dialect has changed: %q before %q is no longer there", from, to)
 	}
-	src.Text = src.Text[:start] + "#line 1 \"dialtone/warp.h\"\n" + warpText + src.Text[end+len(to):]
-	src.Text = strings.Replace(src.Text, lanes, "#define HC_LANES 32\n", 1)
+	src.Text = src.Text[:start] + "#line 1 \"dialtone/warp.h\"\n" + warpText + src.Text[end:]
 	return d.DriverDevice.Compile(ctx, src)
 }

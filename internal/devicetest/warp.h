@@ -1,9 +1,11 @@
-/* Stands in for the end of the C11 dialect: 32 work-items are a subgroup, as on a GPU whose lanes are
+/* Stands in for single.h at the end of the C11 dialect: 32 work-items are a subgroup, as on a GPU whose lanes are
    scheduled independently. Items of a group are fibers of one thread, so nothing here needs an atomic.
 
    What a GPU leaves open is drawn at random: which of the lanes that could have met at hc_active_mask()
    did meet, and who goes first. What it demands is awaited: all lanes of a mask take part in each step with
    that mask; if one does not, the kernel hangs. */
+#define HC_LANES 32
+
 typedef hc_u32 hc_mask;
 
 struct hc_warp_ {
@@ -94,4 +96,3 @@ HC_INLINE hc_u32 hc_subgroup_index_(const struct dialtone_item *i) {
     const hc_u32 g = (i->group_id[2] * i->group_count[1] + i->group_id[1]) * i->group_count[0] + i->group_id[0];
     return g * ((i->group_size[0] * i->group_size[1] * i->group_size[2] + 31u) / 32u) + hc_local_linear_(i) / 32u;
 }
-#define HC_DEVICE_CLOCK_NS() dialtone_cpu->clock()
