@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -196,6 +197,17 @@ func (c runtimeCompiler) translate(t *testing.T, name, text string, options ...s
 	}
 }
 
+// relaunched gives files that have all of the relaunch transport's client in them.
+func relaunched(t *testing.T, dialect string) map[string]string {
+	files := map[string]string{}
+	for name, text := range everyFile(t, dialect, device.Relaunch) {
+		if name == "relaunch.kernel.c" || name == "grep.kernel.c" || name == "printf.kernel.c" {
+			files["relaunch/"+name] = text
+		}
+	}
+	return files
+}
+
 // TestCUDACompiles uses NVRTC, to machine code, since only that has inline PTX looked at.
 func TestCUDACompiles(t *testing.T) {
 	lib, err := dl.Open("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2", "libnvrtc.so")
@@ -205,10 +217,8 @@ func TestCUDACompiles(t *testing.T) {
 	nvrtc := bind(t, lib, "nvrtc")
 	for _, arch := range []string{"sm_70", "sm_90"} {
 		files := everyFile(t, "cuda-c++", "HC_DEVICE_CLOCK")
-		for name, text := range everyFile(t, "cuda-c++", device.Relaunch) {
-			if arch == "sm_90" && (name == "relaunch.kernel.c" || name == "grep.kernel.c" || name == "printf.kernel.c") {
-				files["relaunch/"+name] = text
-			}
+		if arch == "sm_90" {
+			maps.Copy(files, relaunched(t, "cuda-c++"))
 		}
 		files["native floats"] = "#define PROBE_NATIVE 1\n" + files["floats.kernel.c"]
 		for name, text := range files {
@@ -231,7 +241,11 @@ func TestHIPRTCCompiles(t *testing.T) {
 					t.Skipf("hiprtc is not installed (Debian: libamdhip64-5, libhiprtc-builtins5): %v", err)
 				}
 				hiprtc := bind(t, lib, "hiprtc")
-				for name, text := range everyFile(t, "hip-c++", "HC_DEVICE_CLOCK") {
+				files := everyFile(t, "hip-c++", "HC_DEVICE_CLOCK")
+				if arch == "gfx90a" {
+					maps.Copy(files, relaunched(t, "hip-c++"))
+				}
+				for name, text := range files {
 					hiprtc.translate(t, name, text, append([]string{"--offload-arch=" + arch}, hipOptions...)...)
 				}
 			})
