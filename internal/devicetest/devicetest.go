@@ -128,11 +128,9 @@ func Fragile(dev *hal.Device) bool {
 // Main runs a package's tests and tells which devices they had.
 func Main(m *testing.M) {
 	code := m.Run()
-	if metalFolder != "" {
-		if err := os.RemoveAll(metalFolder); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = max(code, 1)
-		}
+	if err := endMetal(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
 	}
 	if os.Getenv(childVariable) == "" {
 		var skipped []string
