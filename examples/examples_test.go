@@ -26,7 +26,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
-func TestMain(m *testing.M) { devicetest.Main(m) }
+func TestMain(m *testing.M) {
+	devicetest.EmulateMetal()
+	devicetest.Main(m)
+}
 
 // load compiles an example for a device.
 func load(t *testing.T, dev *hal.Device, path string) *hostcall.Program {

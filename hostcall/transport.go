@@ -20,6 +20,8 @@ type transport interface {
 	// calls is how many were served.
 	calls() uint64
 	// free gives the memory back; a run that ended well leaves it to the next one.
+	// leave is free where a function of a call has not returned.
+	leave() error
 	free(ended bool) error
 }
 
