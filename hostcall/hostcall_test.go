@@ -286,7 +286,7 @@ func planOf(t testing.TB, dev target) plan.Plan {
 		t.Fatal(err)
 	}
 	if dev.transport == plan.Mailbox && !rt.Capabilities().Has(capabilities.CommMailbox) {
-		t.Skipf("%s has no mailbox: %s", dev.Info().URI, rt.Plan().Obstacle)
+		t.Skipf("%s has no mailbox: %s", dev.Info().URI, plan.Make(dev.Info().URI, rt.Capabilities()).Obstacle)
 	}
 	plans.Store(key, rt.Plan())
 	return rt.Plan()
