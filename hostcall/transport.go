@@ -20,9 +20,9 @@ type transport interface {
 	// calls is how many were served.
 	calls() uint64
 	// free gives the memory back; a run that ended well leaves it to the next one.
-	// leave is free where a function of a call has not returned.
-	leave() error
 	free(ended bool) error
+	// leave gives back what a call's function that has not returned cannot use any more.
+	leave() error
 }
 
 // watched is a launch whose end is awaited.
