@@ -21,6 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	devicetest.EmulateWarps()
 	devicetest.EmulateHIP()
+	devicetest.EmulateMetal()
 	devicetest.Main(m)
 }
 
@@ -39,7 +40,7 @@ func forEach(t *testing.T, f func(t *testing.T, dev target)) {
 	t.Helper()
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		for _, transport := range []plan.Transport{plan.Mailbox, plan.Stopping} {
-			if transport == plan.Stopping && dev.Info().Sim {
+			if i := dev.Info(); transport == plan.Stopping && i.Sim && i.Subgroup > 1 {
 				continue
 			}
 			t.Run(string(transport), func(t *testing.T) { f(t, target{dev, transport}) })
@@ -285,7 +286,7 @@ func planOf(t testing.TB, dev target) plan.Plan {
 		t.Fatal(err)
 	}
 	if dev.transport == plan.Mailbox && !rt.Capabilities().Has(capabilities.CommMailbox) {
-		t.Skipf("%s has no mailbox: %s", dev.Info().URI, rt.Plan().Obstacle)
+		t.Skipf("%s has no mailbox: %s", dev.Info().URI, plan.Make(dev.Info().URI, rt.Capabilities()).Obstacle)
 	}
 	plans.Store(key, rt.Plan())
 	return rt.Plan()

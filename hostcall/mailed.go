@@ -77,6 +77,9 @@ func (m *mailed) finish(grace time.Duration) bool { return m.server.Load().Close
 
 func (m *mailed) calls() uint64 { return m.server.Load().Served() }
 
+// leave leaves the session to the call's function, which may yet answer.
+func (m *mailed) leave() error { return nil }
+
 // free closes the session of a run that did not end well: a lane may have stopped with a slot in its hands.
 func (m *mailed) free(ended bool) error {
 	if !ended {

@@ -153,7 +153,7 @@ func (r *run) do(ctx context.Context, kernel *hal.Kernel) (Result, error) {
 		// The kernel may still write to the transport's memory: it is left to it.
 		err = errors.Join(err, fmt.Errorf("%s: kernel %s: %w", rt.device.Info().URI, kernel.Name(), ErrStillRunning))
 	case !served:
-		err = errors.Join(err, fmt.Errorf("kernel %s: a call's function did not return within %v after the run", kernel.Name(), 2*grace))
+		err = errors.Join(err, fmt.Errorf("kernel %s: a call's function did not return within %v after the run", kernel.Name(), 2*grace), t.leave())
 	case errors.Is(err, hal.ErrDeviceLost):
 	default:
 		if e := t.free(ended); err == nil {

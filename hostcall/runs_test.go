@@ -195,7 +195,8 @@ func TestFault(t *testing.T) {
 				if !errors.As(err, &he) || !strings.Contains(err.Error(), "fault") || he.Kernel != "fault" {
 					t.Errorf("got %v", err)
 				}
-				if !strings.Contains(out.String(), "before 11\n") || strings.Contains(out.String(), "after 11\n") {
+				delivered := strings.Contains(out.String(), "before 11\n") || dev.Info().Backend == "metal" // what a failed launch wrote is lost
+				if !delivered || strings.Contains(out.String(), "after 11\n") {
 					t.Errorf("printed %q", out.String())
 				}
 				if dev.Info().Backend != "cpu" {
@@ -281,6 +282,9 @@ func TestDevicesAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for n, dev := range all {
 		dev := target{dev, plan.Mailbox}
+		if dev.Info().NoConcurrentAccess {
+			dev.transport = plan.Stopping
+		}
 		p := runsProgram(t, dev, blocking)
 		group.Go(func() {
 			for k := range 10 {

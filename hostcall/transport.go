@@ -21,6 +21,8 @@ type transport interface {
 	calls() uint64
 	// free gives the memory back; a run that ended well leaves it to the next one.
 	free(ended bool) error
+	// leave gives back what a call's function that has not returned cannot use any more.
+	leave() error
 }
 
 // watched is a launch whose end is awaited.

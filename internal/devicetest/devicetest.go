@@ -47,6 +47,9 @@ var list = sync.OnceValue(func() []*entry {
 			if name == "hip" && hipMissing != nil {
 				err = hipMissing
 			}
+			if name == "metal" && metalMissing != nil {
+				err = metalMissing
+			}
 			all = append(all, &entry{uri: name, absent: err})
 		}
 	}
@@ -125,6 +128,10 @@ func Fragile(dev *hal.Device) bool {
 // Main runs a package's tests and tells which devices they had.
 func Main(m *testing.M) {
 	code := m.Run()
+	if err := endMetal(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
 	if os.Getenv(childVariable) == "" {
 		var skipped []string
 		for _, e := range list() {

@@ -22,6 +22,9 @@ type StandIn struct {
 // clangs are names of the compiler: no other knows address spaces.
 var clangs = []string{"clang++", "clang++-20", "clang++-19", "clang++-18", "clang++-17", "clang++-16", "clang++-15", "clang++-14"}
 
+// library is what Build makes.
+const library = "metal.so"
+
 // Build compiles the stand-in into a folder. The error says what is missing here.
 func Build(folder string, options ...string) (path string, err error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
@@ -35,7 +38,7 @@ func Build(folder string, options ...string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(folder, "metal.so")
+	path = filepath.Join(folder, library)
 	args := append([]string{"-std=gnu11", "-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
 		"-Wno-missing-field-initializers", "-Wno-sign-compare", "-pthread", "-o", path, filepath.Join(source, "standin.c"), "-ldl"}, options...)
 	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
@@ -44,30 +47,42 @@ func Build(folder string, options ...string) (path string, err error) {
 	return path, nil
 }
 
-// Use makes the backend load a stand-in that was built in that folder, which has to stay. Call it before anything asks for
-// devices.
-func Use(folder string) (*StandIn, error) {
+// folderVariable tells child processes where their parent keeps the stand-in.
+const folderVariable = "DIALTONE_TEST_METAL"
+
+// Use builds a stand-in and makes the backend load it, here and in child processes that call Use too. Call it before anything asks for
+// devices. What it gives is to be called at the end, and removes what was made.
+func Use() (s *StandIn, end func() error, err error) {
+	end = func() error { return nil }
 	clang, err := first(clangs...)
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
 	source, err := tree()
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
-	path, err := Build(folder)
-	if err != nil {
-		return nil, err
+	folder := os.Getenv(folderVariable)
+	if folder == "" {
+		if folder, err = os.MkdirTemp("", "dialtone-metal-"); err != nil {
+			return nil, end, err
+		}
+		end = func() error { return os.RemoveAll(folder) }
+		if _, err := Build(folder); err != nil {
+			return nil, end, err
+		}
+		os.Setenv(folderVariable, folder)
 	}
+	path := filepath.Join(folder, library)
 	lib, err := dl.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
-	s := &StandIn{setup: lib.Lookup("standin_setup"), fault: lib.Lookup("standin_fault"), live: lib.Lookup("standin_live"), started: lib.Lookup("standin_started")}
+	s = &StandIn{setup: lib.Lookup("standin_setup"), fault: lib.Lookup("standin_fault"), live: lib.Lookup("standin_live"), started: lib.Lookup("standin_started")}
 	compiler, include, place := dl.CString(clang), dl.CString(filepath.Join(source, "include")), dl.CString(folder)
 	s.setup.Call(uintptr(unsafe.Pointer(&compiler[0])), uintptr(unsafe.Pointer(&include[0])), uintptr(unsafe.Pointer(&place[0])))
 	metal.UseStandIn(path)
-	return s, nil
+	return s, end, nil
 }
 
 // Fault orders a fault for so many times, -1 for ever; 0 takes it back and lets go what hangs. standin.c lists them.

@@ -20,6 +20,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define PUBLIC __attribute__((visibility("default")))
 
@@ -730,5 +733,9 @@ PUBLIC void standin_setup(const char *clang_, const char *include_, const char *
     snprintf(clang, sizeof clang, "%s", clang_);
     snprintf(include, sizeof include, "%s", include_);
     snprintf(folder, sizeof folder, "%s", folder_);
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20); /* copies of buffers use memory again, which the system need not clear for each launch */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
     if (dialtone_start() != 0) die("no signal handlers");
 }

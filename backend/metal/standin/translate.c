@@ -147,10 +147,10 @@ static void *translate(const char *source, struct kernels *kernels, char **log) 
     struct text out = {0}, entries = {0};
     void *handle = 0;
     int i;
-    snprintf(in, sizeof in, "%s/%d.metal", folder, serial);
-    snprintf(middle, sizeof middle, "%s/%d.cc", folder, serial);
-    snprintf(so, sizeof so, "%s/%d.so", folder, serial);
-    snprintf(said, sizeof said, "%s/%d.log", folder, serial);
+    snprintf(in, sizeof in, "%s/%d-%d.metal", folder, (int)getpid(), serial);
+    snprintf(middle, sizeof middle, "%s/%d-%d.cc", folder, (int)getpid(), serial);
+    snprintf(so, sizeof so, "%s/%d-%d.so", folder, (int)getpid(), serial);
+    snprintf(said, sizeof said, "%s/%d-%d.log", folder, (int)getpid(), serial);
     spill(in, source);
     kernels->list = calloc(MAX_KERNELS, sizeof *kernels->list);
     {
