@@ -34,16 +34,17 @@ type target struct {
 	transport plan.Transport
 }
 
-// forEach runs a subtest on every device with each transport. Emulated warps are left out with relaunch: there every work-item calls
-// alone, as it does on the cpu device.
+// forEach runs a subtest on every device with each transport.
 func forEach(t *testing.T, f func(t *testing.T, dev target)) {
 	t.Helper()
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		for _, transport := range []plan.Transport{plan.Mailbox, plan.Stopping} {
-			if i := dev.Info(); transport == plan.Stopping && i.Sim && i.Subgroup > 1 {
-				continue
-			}
-			t.Run(string(transport), func(t *testing.T) { f(t, target{dev, transport}) })
+			t.Run(string(transport), func(t *testing.T) {
+				if uri := dev.Info().URI; transport == plan.Stopping && (uri == "warp:0" || uri == "hip:1" && dev.Info().Sim) {
+					t.Skip("with relaunch every work-item calls alone, whatever the width of a subgroup: cpu:0 and hip:0 have the same text")
+				}
+				f(t, target{dev, transport})
+			})
 		}
 	})
 }
