@@ -97,12 +97,8 @@ func (p *prober) lanes(ctx context.Context) error {
 func (p *prober) double(ctx context.Context) error {
 	const id, n = capabilities.Float64, 1000
 	start := time.Now()
-	m, err := p.compile(ctx, "double", doubleText)
-	if why, ok := refusal(err); ok {
-		p.failed(id, start, "compiler", "%s", why)
-		return nil
-	}
-	if err != nil {
+	m, err := p.optional(ctx, id, start, "double", doubleText)
+	if m == nil {
 		return err
 	}
 	defer p.unload(m)
@@ -130,12 +126,8 @@ func (p *prober) double(ctx context.Context) error {
 func (p *prober) cycles(ctx context.Context) error {
 	const id = capabilities.TimerCycle
 	start := time.Now()
-	m, err := p.compile(ctx, "cycle", cycleText)
-	if why, ok := refusal(err); ok {
-		p.failed(id, start, "compiler", "%s", why)
-		return nil
-	}
-	if err != nil {
+	m, err := p.optional(ctx, id, start, "cycle", cycleText)
+	if m == nil {
 		return err
 	}
 	defer p.unload(m)

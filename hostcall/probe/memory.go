@@ -60,12 +60,8 @@ func (p *prober) hostmap(ctx context.Context) error {
 		p.proven(capabilities.MemHostMap, start, "kernel touch", "%d values went to a kernel and came back", touched)
 	}
 	start = time.Now()
-	m, err := p.compile(ctx, "address", addressText)
-	if why, ok := refusal(err); ok {
-		p.failed(capabilities.MemUVA, start, "compiler", "%s", why)
-		return nil
-	}
-	if err != nil {
+	m, err := p.optional(ctx, capabilities.MemUVA, start, "address", addressText)
+	if m == nil {
 		return err
 	}
 	defer p.unload(m)
@@ -163,12 +159,8 @@ func (p *prober) pageable(ctx context.Context) error {
 func (p *prober) follow(ctx context.Context) error {
 	const id, secret = capabilities.ArgsBindless, 0x0badcafe
 	start := time.Now()
-	m, err := p.compile(ctx, "address", addressText)
-	if why, ok := refusal(err); ok {
-		p.failed(id, start, "compiler", "%s", why)
-		return nil
-	}
-	if err != nil {
+	m, err := p.optional(ctx, id, start, "address", addressText)
+	if m == nil {
 		return err
 	}
 	defer p.unload(m)

@@ -220,6 +220,16 @@ func refusal(err error) (string, bool) {
 	return lines[0], true
 }
 
+// optional compiles a kernel that not every compiler takes. A refusal is noted as a no for id and gives neither module nor error.
+func (p *prober) optional(ctx context.Context, id capabilities.ID, start time.Time, name, text string) (*hal.Module, error) {
+	m, err := p.compile(ctx, name, text)
+	if why, ok := refusal(err); ok {
+		p.failed(id, start, "compiler", "%s", why)
+		return nil, nil
+	}
+	return m, err
+}
+
 // patience is how often a kernel looks for what does not come: about a second, less than limit. A wrong no
 // costs more than the wait for a right one.
 func (p *prober) patience() int32 {
