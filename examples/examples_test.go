@@ -45,7 +45,7 @@ func loadOver(t *testing.T, dev *hal.Device, path string, transport plan.Transpo
 		t.Fatal(err)
 	}
 	if err := rt.Plan().NeedsHost(); err != nil {
-		t.Skip(err)
+		t.Skipf("no hostcalls on this device: %v", err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -197,7 +197,7 @@ func shapesFor(dev *hal.Device) [][2]int {
 func TestGrepOfGo(t *testing.T) {
 	dir := filepath.Join(runtime.GOROOT(), "src", "net")
 	if _, err := os.Stat(dir); err != nil {
-		t.Skip(err)
+		t.Skipf("needs Go's own source: %v", err)
 	}
 	type answer struct {
 		text string
@@ -477,7 +477,7 @@ func TestGrepRelaunched(t *testing.T) {
 		p := loadOver(t, dev, "grep/grep.kernel.c", plan.Stopping)
 		net := filepath.Join(runtime.GOROOT(), "src", "net", "http")
 		if _, err := os.Stat(net); err != nil {
-			t.Skip(err)
+			t.Skipf("needs Go's own source: %v", err)
 		}
 		hard := tree(t)
 		for _, c := range []struct {
@@ -599,7 +599,7 @@ func TestKernelC(t *testing.T) {
 		}
 		defer rt.Close()
 		if err := rt.Plan().NeedsHost(); err != nil {
-			t.Skip(err)
+			t.Skipf("no hostcalls on this device: %v", err)
 		}
 		for _, e := range examples {
 			if rt.Plan().Transport == plan.Stopping && !strings.Contains(e[2], "HC_RESUMABLE") {

@@ -406,7 +406,7 @@ func TestOtherCompilers(t *testing.T) {
 		t.Run(cc, func(t *testing.T) {
 			path, err := exec.LookPath(cc)
 			if err != nil {
-				t.Skip(err)
+				t.Skipf("this compiler is not installed: %v", err)
 			}
 			cmd := exec.Command(os.Args[0], "-test.run=^Test(Calls|Panicking|Crowds|Files|Lap|Printf|Checkpoints|Posted|BackPressure|Exit|AbortAndAssert|Clocks|Stdin|Cancel|Fault|RunsAtOnce)$",
 				"-test.short", "-test.timeout=3m")

@@ -334,13 +334,13 @@ func TestSignalsFromOutside(t *testing.T) {
 // TestOtherCompilers runs this package's tests with each C compiler of the machine.
 func TestOtherCompilers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs all the tests again")
+		t.Skip("-short: it runs all the tests again")
 	}
 	for _, cc := range []string{"clang", "clang-15", "tcc"} {
 		t.Run(cc, func(t *testing.T) {
 			path, err := exec.LookPath(cc)
 			if err != nil {
-				t.Skip(err)
+				t.Skipf("this compiler is not installed: %v", err)
 			}
 			skip := "^TestOtherCompilers$"
 			if cc == "tcc" {

@@ -30,9 +30,7 @@ const childEnv = "DIALTONE_HIP_TEST_CHILD"
 // needGPU skips where there is none and nothing stands in for one, with the reason.
 func needGPU(t testing.TB) {
 	t.Helper()
-	if errStandIn != nil {
-		t.Skip(errStandIn)
-	}
+	needLibrary(t)
 	if _, err := (backend{}).Devices(t.Context()); errors.Is(err, hal.ErrUnavailable) {
 		t.Skipf("needs an AMD GPU: %v", err)
 	} else if err != nil {

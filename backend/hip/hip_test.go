@@ -20,6 +20,14 @@ import (
 // errStandIn is why nothing stands in for AMD's runtime.
 var errStandIn error
 
+// needLibrary skips where there is neither AMD's driver nor what stands in for it.
+func needLibrary(t testing.TB) {
+	t.Helper()
+	if errStandIn != nil {
+		t.Skipf("nothing stands in for AMD's runtime: %v", errStandIn)
+	}
+}
+
 // TestMain gives every run a kernel cache of its own and, unless a library is named or AMD's driver is there, what stands in for them.
 func TestMain(m *testing.M) {
 	dir := ""
@@ -245,7 +253,7 @@ func TestWithoutGPU(t *testing.T) {
 	d := amd(t)
 	err := d.start()
 	if err == nil {
-		t.Skip("there is a GPU")
+		t.Skip("there is an AMD GPU: this is about machines without one")
 	}
 	var e *hal.Error
 	if !errors.Is(err, hal.ErrUnavailable) || !errors.As(err, &e) || e.Code != int(noDevice) && e.Code != int(invalidDevice) || e.Name == "" || e.Op != "hipInit" {
@@ -270,7 +278,7 @@ func TestHiprtc(t *testing.T) {
 	d := amd(t)
 	c, err := d.compile()
 	if errors.Is(err, hal.ErrUnavailable) {
-		t.Skip(err)
+		t.Skipf("hiprtc is not installed: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -298,9 +306,7 @@ func TestHiprtc(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	if errStandIn != nil {
-		t.Skip(errStandIn)
-	}
+	needLibrary(t)
 	d, err := startedDriver()
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func TestCustom(t *testing.T) {
 		}
 		defer rt.Close()
 		if err := rt.Plan().NeedsHost(); err != nil {
-			t.Skip(err)
+			t.Skipf("no hostcalls on this device: %v", err)
 		}
 		var out strings.Builder
 		if err := run(t.Context(), dev.Info().URI, &out); err != nil {
