@@ -62,6 +62,8 @@ const (
 	// clGetEventInfo: 0 is CL_COMPLETE, more is under way, less is an error code.
 	eventCommandExecutionStatus = 0x11D3
 	complete                    = 0
+	// clWaitForEvents: one of the events ended abnormally.
+	statusErrorInWaitList = -14
 
 	blocking    = 1
 	nonBlocking = 0

@@ -18,6 +18,10 @@ type limits struct {
 	maxAlloc   uint64     // bytes of one buffer
 	svm        uint64     // CL_DEVICE_SVM_CAPABILITIES, 0 before OpenCL 2.0
 	sharesHost bool       // host memory is used in place
+	// blockingStatus: asking for an event's status waits for its kernel. rusticl (Mesa 25.0) keeps the event locked while
+	// llvmpipe runs the kernel.
+	blockingStatus bool
+	buildOptions   string // of clBuildProgram
 }
 
 // fineGrained reports memory that host and device may use at the same time.
@@ -102,6 +106,11 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 		lim.svm = num(deviceSVMCapabilities)
 	}
 	lim.sharesHost = info.HostCPU || num(deviceHostUnifiedMemory) != 0
+	lim.buildOptions = buildOptions
+	if info.Sim {
+		lim.buildOptions += noOptimization
+	}
+	lim.blockingStatus = info.HostCPU && platformLabel == "rusticl"
 	return candidate{handle: d, platform: platform, info: info, limits: lim}
 }
 

@@ -60,9 +60,10 @@ type library struct {
 	SetKernelArgSVMPointer dl.Func `sym:"clSetKernelArgSVMPointer" optional:"true"`
 	// "Executing Kernels": clEnqueueNDRangeKernel.
 	EnqueueNDRangeKernel dl.Func `sym:"clEnqueueNDRangeKernel"`
-	// "Event Objects": clGetEventInfo, clReleaseEvent.
-	GetEventInfo dl.Func `sym:"clGetEventInfo"`
-	ReleaseEvent dl.Func `sym:"clReleaseEvent"`
+	// "Event Objects": clGetEventInfo, clWaitForEvents, clReleaseEvent.
+	GetEventInfo  dl.Func `sym:"clGetEventInfo"`
+	WaitForEvents dl.Func `sym:"clWaitForEvents"`
+	ReleaseEvent  dl.Func `sym:"clReleaseEvent"`
 	// "Flush and Finish": clFlush, clFinish.
 	Flush  dl.Func `sym:"clFlush"`
 	Finish dl.Func `sym:"clFinish"`

@@ -403,6 +403,13 @@ func (q *queue) launch(o *operation) {
 		q.work[0] = q.handle
 		code = d.Flush.Int(q.work[:1]...)
 	}
+	if code == success && d.limits.blockingStatus {
+		op = "clWaitForEvents"
+		q.work = frame{1, uintptr(unsafe.Pointer(&o.last))}
+		if code = d.WaitForEvents.Int(q.work[:2]...); code == statusErrorInWaitList {
+			code = success // the event's status tells more
+		}
+	}
 	d.end()
 	o.kernel.give(o.instance)
 	o.instance = nil
