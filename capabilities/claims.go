@@ -136,7 +136,8 @@ var ClaimRules = []Claim{
 	{ID: Float64, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_fp64")}},
 	{ID: TimerGlobal, Backend: "opencl", If: []Condition{on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "1")}},
 	{ID: TimerCycle, Backend: "opencl", If: []Condition{on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "4")}},
-	{ID: TimerCorrelate, Backend: "opencl", If: []Condition{on("CL_PLATFORM_HOST_TIMER_RESOLUTION", NotZero)}},
+	// Without a clock in kernels there is nothing of theirs to place on the host's.
+	{ID: TimerCorrelate, Backend: "opencl", If: []Condition{on("CL_PLATFORM_HOST_TIMER_RESOLUTION", NotZero), on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "1")}},
 	{ID: TimerBoundary, Backend: "opencl", If: []Condition{on("CL_DEVICE_PROFILING_TIMER_RESOLUTION", NotZero)}},
 	{ID: ExecProgress, Backend: "opencl", Level: "subgroup", If: []Condition{on("CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS", NotZero)}},
 	{ID: MemUnified, Backend: "opencl", If: []Condition{on("CL_DEVICE_HOST_UNIFIED_MEMORY", NotZero)}},

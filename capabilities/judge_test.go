@@ -68,6 +68,8 @@ func TestClaims(t *testing.T) {
 		{"cuda", facts("CAN_USE_STREAM_MEM_OPS_V1", "1", "CAN_USE_64_BIT_STREAM_MEM_OPS", "0"), StreamMemOps, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), MemSVM, Claimed, "fine-buffer"},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "0"), MemSVM, No, ""},
+		{"opencl", facts("CL_PLATFORM_HOST_TIMER_RESOLUTION", "1"), TimerCorrelate, Unknown, ""}, // no kernel can read what is placed
+		{"opencl", facts("CL_PLATFORM_HOST_TIMER_RESOLUTION", "1", "CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", "1"), TimerCorrelate, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), CommMailbox, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "2"), CommMailbox, No, ""},
 		{"opencl", facts("CL_DEVICE_ATOMIC_MEMORY_CAPABILITIES", "64"), AtomicSystem, Unknown, ""},
@@ -158,6 +160,7 @@ func TestRequirements(t *testing.T) {
 		CommMailbox:  {ID: CommMailbox, State: Proven},
 		Atomic64:     {ID: Atomic64, State: Proven, Level: "add"},
 		MemSVM:       {ID: MemSVM, State: Claimed, Level: "fine-buffer"},
+		MemUnified:   {ID: MemUnified, State: Claimed},
 		MemPageable:  {ID: MemPageable, State: Claimed},
 		TimerGlobal:  {ID: TimerGlobal, State: No, Reason: "no clock"},
 		AtomicSystem: {ID: AtomicSystem, State: Broken},
@@ -166,7 +169,7 @@ func TestRequirements(t *testing.T) {
 	for text, met := range map[string]bool{
 		"comm.mailbox": true, "COMM.MAILBOX=proven": true, "comm.mailbox=no": false, "exec.basic": true,
 		"atomic.dev64": true, "atomic.dev64=minmax": true, "atomic.dev64=add": true, "atomic.dev64=full": false,
-		"mem.svm": true, "mem.svm=coarse": true, "mem.svm=fine-system": false, "mem.svm=proven": false,
+		"mem.svm": false, "mem.svm=coarse": false, "mem.svm=claimed": true, "mem.unified.phys": true, "mem.unified.phys=proven": false,
 		"mem.pageable": false, "mem.pageable=claimed": true, "timer.global": false, "timer.global=no": true,
 		"atomic.system.rmw": false, "atomic.system.rmw=no": true, "mem.vmm": false, "mem.vmm=no": false,
 	} {

@@ -65,6 +65,7 @@ var questions = []question{
 	{0x1032, "CL_DEVICE_DOUBLE_FP_CONFIG", asNumber, false, ""},
 	{0x1035, "CL_DEVICE_HOST_UNIFIED_MEMORY", asNumber, false, ""},
 	{0x103D, "CL_DEVICE_OPENCL_C_VERSION", asText, false, ""},
+	{0x1043, "CL_DEVICE_PARTITION_MAX_SUB_DEVICES", asNumber, false, ""},
 	{0x1049, "CL_DEVICE_PRINTF_BUFFER_SIZE", asNumber, false, ""},
 	{0x1053, "CL_DEVICE_SVM_CAPABILITIES", asNumber, false, ""},
 	{0x105B, "CL_DEVICE_IL_VERSION", asText, false, ""},

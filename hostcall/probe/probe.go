@@ -236,8 +236,12 @@ func (p *prober) patience() int32 {
 	switch info := p.device.Info(); {
 	case info.HostCPU && info.Dialect == hal.C11:
 		return 1_000_000 // each a nap, once nothing else is to do
+	case info.Sim && info.Dialect == hal.OpenCL:
+		return 500_000 // Oclgrind takes two microseconds for each
+	case info.HostCPU && info.Platform == "rusticl":
+		return 100_000_000 // nine nanoseconds
 	case info.HostCPU:
-		return 2_000_000_000 // PoCL takes a third of a nanosecond for each
+		return 2_000_000_000 // PoCL takes a third of a nanosecond
 	case info.Dialect == hal.CUDA:
 		return 50_000 // each up to 65 us: see hc_pause there
 	}
