@@ -356,8 +356,8 @@ func (q *queue) serve() {
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
 	d.begin()
+	defer d.end()
 	d.Finish.Int(q.handle)
-	d.end()
 	q.mu.Lock()
 	q.reap()
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
