@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,19 +120,22 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 const maxResident = 65536
 
 // resident is an upper bound of the work-items that execute at once. PoCL and Oclgrind
-// run the items of a group one after another in one thread per compute unit. Other CPU
-// drivers put them into vector lanes: 64 is one byte per lane of the widest registers.
+// run the items of a group one after another, PoCL in one thread per compute unit, Oclgrind
+// in one per core whatever units it reports. Other CPU drivers put them into vector lanes: 64 is
+// one byte per lane of the widest registers.
 // Of the GPUs in use none keeps more than 2560 items (40 wavefronts of 64) on a unit;
 // most reach the cap.
 func resident(i hal.Info) int {
-	per := 2560
+	units, per := i.Units, 2560
 	switch {
-	case i.HostCPU && (i.Sim || i.Platform == "Portable Computing Language"):
+	case i.Sim:
+		units, per = max(units, runtime.NumCPU()), 1
+	case i.HostCPU && i.Platform == "Portable Computing Language":
 		per = 1
 	case i.HostCPU:
 		per = 64
 	}
-	return max(1, min(i.Units*per, maxResident))
+	return max(1, min(units*per, maxResident))
 }
 
 // arch names what code is compiled for: the triple that PoCL appends to its version, or
