@@ -66,4 +66,5 @@ HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
     *ticket = old >> 1;
     return !(old & 1u);
 }
-#define hc_unlock(p, v) hc_store_release(p, v)
+/* An exchange, since 1.2 does not say that a plain store and another item's atomic_or come one after the other: Oclgrind loses such a store. */
+HC_INLINE void hc_unlock(volatile __global hc_u32 *p, hc_u32 v) { mem_fence(CLK_GLOBAL_MEM_FENCE); atomic_xchg(p, v); }
