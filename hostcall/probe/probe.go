@@ -254,6 +254,10 @@ func (p *prober) launch(ctx context.Context, m *hal.Module, name string, grid, g
 	if err != nil {
 		return err
 	}
+	// A kernel may take smaller groups than its device: as many items in more of them, where it is one of many groups.
+	for most := k.MaxGroup(); grid > 1 && most > 0 && group > most && group%2 == 0; {
+		grid, group = 2*grid, group/2
+	}
 	unused, err := p.device.Alloc(hal.DeviceMemory, 64)
 	if err != nil {
 		return err
