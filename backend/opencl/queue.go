@@ -18,7 +18,7 @@ type queue struct {
 	mu      sync.Mutex
 	more    sync.Cond
 	waiting list
-	current *operation
+	busy    bool // the goroutine has a current operation, or waits for the last ones
 	flying  list
 	free    list
 	err     error // the first failure since everything was last finished
@@ -252,11 +252,13 @@ func (q *queue) recycle(o *operation) {
 }
 
 // Done asks the driver about the oldest operation that it has, and goes on to the next
-// if that one ended.
+// if that one ended. While the goroutine is busy it is not done, and the driver is not asked.
 func (q *queue) Done() (bool, error) {
 	q.mu.Lock()
-	q.reap()
-	done := q.current == nil && q.waiting.head == nil && q.flying.head == nil
+	if !q.busy {
+		q.reap()
+	}
+	done := !q.busy && q.waiting.head == nil && q.flying.head == nil
 	err := q.err
 	if done {
 		q.err = nil
@@ -325,7 +327,7 @@ func (q *queue) serve() {
 			q.more.Wait()
 		}
 		o := q.waiting.pop()
-		q.current = o
+		q.busy = true
 		failure := q.err
 		q.mu.Unlock()
 		if o == nil {
@@ -348,7 +350,7 @@ func (q *queue) serve() {
 			err = q.err // of a kernel that ended while the transfer waited for it
 		}
 		q.recycle(o)
-		q.current = nil
+		q.busy = false
 		q.mu.Unlock()
 		if transfer {
 			done <- err
@@ -363,6 +365,7 @@ func (q *queue) serve() {
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
 		q.recycle(o)
 	}
+	q.busy = false
 	q.mu.Unlock()
 	d.ReleaseCommandQueue.Int(q.handle)
 }
@@ -425,7 +428,7 @@ func (q *queue) launch(o *operation) {
 		q.recycle(o)
 	}
 	q.reap()
-	q.current = nil
+	q.busy = false
 }
 
 // move transfers between the host and a buffer.
