@@ -127,6 +127,10 @@ func (p *prober) double(ctx context.Context) error {
 func (p *prober) cycles(ctx context.Context) error {
 	const id = capabilities.TimerCycle
 	start := time.Now()
+	if p.device.Info().Dialect != hal.CUDA {
+		p.lacks(ctx, "cycle counter", id)
+		return nil
+	}
 	m, err := p.optional(ctx, id, start, "cycle", cycleText)
 	if m == nil {
 		return err

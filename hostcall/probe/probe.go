@@ -119,6 +119,19 @@ func (p *prober) unknown(id capabilities.ID, source, format string, a ...any) {
 	p.set[id] = f
 }
 
+// lacks settles what the kernel language here has no words for: no, but open where the driver claims it, since nothing has tried that.
+func (p *prober) lacks(ctx context.Context, what string, ids ...capabilities.ID) {
+	dialect := p.device.Info().Dialect
+	claims := capabilities.Claims(p.device.Info(), p.device.Facts(ctx))
+	for _, id := range ids {
+		if claims[id].State == capabilities.Claimed {
+			p.unknown(id, "kernel dialect", "not tried: the driver claims it, the dialect %s has no %s", dialect, what)
+		} else {
+			p.note(id, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no %s", dialect, what)
+		}
+	}
+}
+
 // all runs the planned probes.
 func (p *prober) all(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, p.close()) }()
