@@ -240,14 +240,16 @@ func parse(output string) []report {
 	return all
 }
 
-// reason is the last thing that a skipped test said.
+// logged is a line of t.Log or t.Skip.
+var logged = regexp.MustCompile(`(?m)^\s*\S+\.go:\d+: (.+)$`)
+
+// reason is what a skipped test said last. What a process of its own said is in it.
 func (r report) reason() string {
-	lines := strings.Split(strings.TrimSpace(r.text), "\n")
-	_, after, ok := strings.Cut(lines[len(lines)-1], ".go:")
-	if _, why, colon := strings.Cut(after, ": "); ok && colon {
-		return why
+	all := logged.FindAllStringSubmatch(r.text, -1)
+	if all == nil {
+		return "for no reason:\n" + r.text
 	}
-	return lines[len(lines)-1]
+	return all[len(all)-1][1]
 }
 
 // tail is the end of a long text.

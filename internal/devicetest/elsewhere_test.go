@@ -16,6 +16,13 @@ func TestParse(t *testing.T) {
 === RUN   TestB/y
     b_test.go:3: needs a GPU
 --- PASS: TestA (0.00s)
+=== RUN   TestD
+    child.go:4: skipped in the child process:
+        === RUN   TestD
+            d_test.go:5: no such device
+        --- SKIP: TestD (0.00s)
+        PASS
+--- SKIP: TestD (0.00s)
 --- FAIL: TestB (0.00s)
     --- FAIL: TestB/x (0.00s)
     --- SKIP: TestB/y (0.00s)
@@ -27,13 +34,16 @@ SIGSEGV: segmentation violation
 		{"TestA", "PASS", "    a_test.go:1: one\n"},
 		{"TestB/x", "FAIL", "    b_test.go:2: two\n"},
 		{"TestB/y", "SKIP", "    b_test.go:3: needs a GPU\n"},
+		{"TestD", "SKIP", "    child.go:4: skipped in the child process:\n            d_test.go:5: no such device\n        PASS\n"},
 		{"TestC", "", "SIGSEGV: segmentation violation\n"},
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(report{})); d != "" {
 		t.Error(d)
 	}
-	if why := got[2].reason(); why != "needs a GPU" {
-		t.Errorf("skipped because %q", why)
+	for i, want := range map[int]string{2: "needs a GPU", 3: "no such device"} {
+		if why := got[i].reason(); why != want {
+			t.Errorf("%s is skipped because %q, want %q", got[i].name, why, want)
+		}
 	}
 	if got := parse("nothing of the kind\n"); got != nil {
 		t.Errorf("%+v", got)
