@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
+	"github.com/dialtone-gpu/dialtone/internal/filesystem"
 )
 
 // cufileTable is what is used of libcufile, from the "cuFile API Reference Guide", sections "cuFile Driver APIs",
@@ -184,5 +185,5 @@ func (d *device) transfer(storage string, do func(f *cufileTable, handle, device
 	if err := do(f, handle, b.device, path, b); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d bytes of a file on %s, compatibility mode off, byte for byte", transferSize, fileSystem(path)), nil
+	return fmt.Sprintf("%d bytes of a file on %s, compatibility mode off, byte for byte", transferSize, filesystem.Name(path)), nil
 }

@@ -12,5 +12,3 @@ import (
 func openDirect(string, []byte) (*os.File, error) {
 	return nil, fmt.Errorf("cuFile is a library for Linux: %w", hal.ErrUnsupported)
 }
-
-func fileSystem(string) string { return "" }
