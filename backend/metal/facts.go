@@ -70,11 +70,11 @@ func (d *device) Facts(ctx context.Context) []hal.Fact {
 	var facts []hal.Fact
 	d.pooled(func() {
 		facts = append(facts, hal.Fact{Name: "operatingSystemVersionString", Source: "NSProcessInfo operatingSystemVersionString", Value: d.systemVersion()})
-		ask := func(name, message string, answer func(selector) string) {
+		ask := func(name, message, argument string, answer func(selector) string) {
 			if ctx.Err() != nil {
 				return
 			}
-			f := hal.Fact{Name: name, Source: "MTLDevice " + message}
+			f := hal.Fact{Name: name, Source: "MTLDevice " + message + argument}
 			s := d.selector(message)
 			start := time.Now()
 			if d.responds(d.handle, s) {
@@ -86,15 +86,15 @@ func (d *device) Facts(ctx context.Context) []hal.Fact {
 			facts = append(facts, f)
 		}
 		for _, q := range questions {
-			ask(q.name, q.name, func(s selector) string { return d.answer(s, q.form) })
+			ask(q.name, q.name, "", func(s selector) string { return d.answer(s, q.form) })
 		}
 		for _, n := range askedFamilies {
-			ask(fmt.Sprintf("supportsFamily(%d)", n), "supportsFamily:", func(s selector) string { return truth(d.send(d.handle, s, n)) })
+			ask(fmt.Sprintf("supportsFamily(%d)", n), "supportsFamily:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
 		}
 		for _, n := range askedPoints {
-			ask(fmt.Sprintf("supportsCounterSampling(%d)", n), "supportsCounterSampling:", func(s selector) string { return truth(d.send(d.handle, s, n)) })
+			ask(fmt.Sprintf("supportsCounterSampling(%d)", n), "supportsCounterSampling:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
 		}
-		ask("sampleTimestamps", "sampleTimestamps:gpuTimestamp:", func(s selector) string {
+		ask("sampleTimestamps", "sampleTimestamps:gpuTimestamp:", "", func(s selector) string {
 			at := new([2]uint64) // MTLTimestamp, of the host and of the GPU
 			d.send(d.handle, s, uintptr(unsafe.Pointer(&at[0])), uintptr(unsafe.Pointer(&at[1])))
 			return fmt.Sprint(at[0], " ", at[1])
@@ -102,7 +102,7 @@ func (d *device) Facts(ctx context.Context) []hal.Fact {
 		for _, m := range makers {
 			start := time.Now()
 			there := d.send(d.handle, d.sel.RespondsToSelector, uintptr(d.selector(m)))
-			facts = append(facts, hal.Fact{Name: m, Source: "MTLDevice respondsToSelector:", Value: truth(there), Took: time.Since(start)})
+			facts = append(facts, hal.Fact{Name: m, Source: "MTLDevice respondsToSelector:" + m, Value: truth(there), Took: time.Since(start)})
 		}
 	})
 	return facts
