@@ -78,6 +78,12 @@ func TestClaims(t *testing.T) {
 		{"opencl", nil, FileReadDirect, No, ""},
 		{"metal", facts("name", "Apple Paravirtual device"), IsolationPara, Claimed, ""},
 		{"metal", facts("supportsFamily(1008)", "1", "supportsFamily(2002)", "0", "supportsFamily(1009)", "0"), Atomic64, No, ""},
+		{"metal", facts("newIOCommandQueueWithDescriptor:error:", "1"), FileReadDirect, Claimed, ""},
+		{"metal", facts("newIOCommandQueueWithDescriptor:error:", "0"), FileReadDirect, No, ""},
+		{"metal", facts("supportsCounterSampling(0)", "1", "counterSets", "statistic timestamp"), TimerBoundary, Claimed, ""},
+		{"metal", facts("supportsCounterSampling(0)", "1", "counterSets", ""), TimerBoundary, No, ""},
+		{"metal", []Fact{{Name: "hasUnifiedMemory", Error: "the device does not respond to hasUnifiedMemory"}}, MemUnified, Unknown, ""},
+		{"metal", facts("sampleTimestamps", "7 8"), TimerCorrelate, No, ""}, // of commands, not of kernels
 		{"hip", facts("WallClockRate", "0"), TimerGlobal, No, ""},
 	} {
 		f := Claims(hal.Info{Backend: c.backend}, c.facts)[c.id]
