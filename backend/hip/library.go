@@ -39,6 +39,7 @@ type driverTable struct {
 	HostMalloc           dl.Func `sym:"hipHostMalloc"`
 	HostGetDevicePointer dl.Func `sym:"hipHostGetDevicePointer"`
 	HostFree             dl.Func `sym:"hipHostFree"`
+	ExtMalloc            dl.Func `sym:"hipExtMallocWithFlags" optional:"true"`
 	MemcpyHtoDAsync      dl.Func `sym:"hipMemcpyHtoDAsync"`
 	MemcpyDtoHAsync      dl.Func `sym:"hipMemcpyDtoHAsync"`
 	// Stream Management.
@@ -56,6 +57,9 @@ type driverTable struct {
 	ModuleUnload       dl.Func `sym:"hipModuleUnload"`
 	FuncGetAttribute   dl.Func `sym:"hipFuncGetAttribute" optional:"true"`
 	ModuleLaunchKernel dl.Func `sym:"hipModuleLaunchKernel"`
+	// Stream Memory Operations, which the reference calls a beta.
+	StreamWriteValue32 dl.Func `sym:"hipStreamWriteValue32" optional:"true"`
+	StreamWaitValue32  dl.Func `sym:"hipStreamWaitValue32" optional:"true"`
 	// Simulated is exported by what stands in for the library in tests, and by nothing of AMD's.
 	Simulated dl.Func `sym:"dialtone_simulated" optional:"true"`
 }
@@ -82,6 +86,7 @@ const (
 	attrComputeUnits       = 63
 	attrWarpSize           = 87
 	attrGcnArchName        = 10004
+	attrStreamWaitValue    = 10013 // hipDeviceAttributeCanUseStreamWaitValue
 	attrWallClockRate      = 10017 // kHz; since HIP 5.3
 )
 
@@ -93,6 +98,8 @@ const (
 	streamNonBlocking  = 1          // hipStreamNonBlocking
 	eventDisableTiming = 2          // hipEventDisableTiming
 	funcMaxThreads     = 0          // HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
+	mallocSignal       = 2          // hipMallocSignalMemory
+	waitAtLeast        = 0          // hipStreamWaitValueGte
 )
 
 // driver is the loaded runtime library.
