@@ -14,8 +14,8 @@ import (
 )
 
 // known lists the architectures that hiprtc compiles for since a version. For one that it does not know, the hiprtc of HIP 5 and 6
-// ends the process, in libamd_comgr; that of HIP 7 gives an error. Sources: what libamd_comgr of 5.2.3 names, and what the
-// hiprtc of 5.7.1 and 6.4.3 was seen to compile. So a version between may know more than it is trusted with.
+// ends the process, in libamd_comgr; that of HIP 7 gives an error. Source: what the hiprtc of 5.2.3, 5.7.1 and 6.4.3
+// was seen to compile. So a version between may know more than it is trusted with.
 var known = []struct {
 	since version
 	archs []string

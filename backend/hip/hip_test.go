@@ -282,7 +282,15 @@ func TestHiprtc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, arch := range []string{"gfx90a", "gfx1030"} {
+	archs := []string{"gfx90a", "gfx1030"}
+	for _, k := range known[1:] { // what the first version has not, all of it
+		for _, arch := range k.archs {
+			if d.version.compiles(arch) == nil {
+				archs = append(archs, arch)
+			}
+		}
+	}
+	for _, arch := range archs {
 		opts := append([]string{"--offload-arch=" + arch}, options...)
 		image, err := c.build(t.Context(), "hip:0", hal.Source{Name: "add.c", Text: addSource}, arch, opts)
 		if err != nil {
