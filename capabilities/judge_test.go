@@ -79,6 +79,9 @@ func TestClaims(t *testing.T) {
 		{"metal", facts("name", "Apple Paravirtual device"), IsolationPara, Claimed, ""},
 		{"metal", facts("supportsFamily(1008)", "1", "supportsFamily(2002)", "0", "supportsFamily(1009)", "0"), Atomic64, No, ""},
 		{"hip", facts("WallClockRate", "0"), TimerGlobal, No, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "1"), FileReadDirect, Claimed, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "0"), FileReadDirect, No, ""},
+		{"hip", facts("hipfile", "", "hipAmdFileWrite", "1"), FileWriteDirect, No, ""},
 	} {
 		f := Claims(hal.Info{Backend: c.backend}, c.facts)[c.id]
 		if f.State != c.state || f.Level != c.level {

@@ -53,5 +53,5 @@ func (d *device) Facts(ctx context.Context) []hal.Fact {
 		}
 		facts = append(facts, f)
 	}
-	return facts
+	return append(facts, api.fileFacts()...)
 }

@@ -23,6 +23,7 @@ type driverTable struct {
 	// Initialization and Version.
 	Init              dl.Func `sym:"hipInit"`
 	RuntimeGetVersion dl.Func `sym:"hipRuntimeGetVersion"`
+	GetProcAddress    dl.Func `sym:"hipGetProcAddress" optional:"true"`
 	DeviceGet         dl.Func `sym:"hipDeviceGet"`
 	DeviceGetName     dl.Func `sym:"hipDeviceGetName"`
 	DeviceGetUuid     dl.Func `sym:"hipDeviceGetUuid" optional:"true"`
@@ -205,8 +206,11 @@ func rocm(name string) []string {
 			names = append(names, filepath.Join(home, "lib", name))
 		}
 	}
-	versions, _ := filepath.Glob(filepath.Join("/opt/rocm-*/lib", name)) // the pattern is sound
-	return append(names, versions...)
+	for _, pattern := range []string{"/opt/rocm/core-*/lib", "/opt/rocm-*/lib"} { // since ROCm 7.11, and before
+		versions, _ := filepath.Glob(filepath.Join(pattern, name)) // the patterns are sound
+		names = append(names, versions...)
+	}
+	return names
 }
 
 // compiler is a loaded hiprtc.

@@ -16,6 +16,8 @@ import (
 func (d *device) Trials() []hal.Trial {
 	return []hal.Trial{
 		{Capability: "stream.memops", Run: d.memoryOperations},
+		{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
+		{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
 	}
 }
 
