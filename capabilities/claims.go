@@ -114,6 +114,10 @@ var ClaimRules = []Claim{
 	{ID: AtomicSystem, Backend: "hip", If: []Condition{on("HostNativeAtomicSupported", NotZero)}},
 	{ID: StreamMemOps, Backend: "hip", If: []Condition{on("CanUseStreamWaitValue", NotZero)}},
 	{ID: DMABufDevice, Backend: "hip", If: []Condition{on("DmaBufSupported", NotZero)}},
+	// The library, and the functions of the runtime that its direct path needs.
+	{ID: FileReadDirect, Backend: "hip", If: []Condition{on("hipfile", NotEmpty), on("hipAmdFileRead", NotZero)}},
+	{ID: FileWriteDirect, Backend: "hip", If: []Condition{on("hipfile", NotEmpty), on("hipAmdFileWrite", NotZero)}},
+	{ID: FileCompat, Backend: "hip", If: []Condition{on("hipfile", NotEmpty)}},
 	{ID: IDStable, Backend: "hip", If: []Condition{on("uuid", NotEmpty)}},
 
 	// OpenCL.

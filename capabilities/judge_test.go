@@ -85,6 +85,9 @@ func TestClaims(t *testing.T) {
 		{"metal", []Fact{{Name: "hasUnifiedMemory", Error: "the device does not respond to hasUnifiedMemory"}}, MemUnified, Unknown, ""},
 		{"metal", facts("sampleTimestamps", "7 8"), TimerCorrelate, No, ""}, // of commands, not of kernels
 		{"hip", facts("WallClockRate", "0"), TimerGlobal, No, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "1"), FileReadDirect, Claimed, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "0"), FileReadDirect, No, ""},
+		{"hip", facts("hipfile", "", "hipAmdFileWrite", "1"), FileWriteDirect, No, ""},
 	} {
 		f := Claims(hal.Info{Backend: c.backend}, c.facts)[c.id]
 		if f.State != c.state || f.Level != c.level {
