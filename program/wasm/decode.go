@@ -454,7 +454,7 @@ func (d *decoder) body(fn int) {
 	if d.err = d.w.err; d.err != nil {
 		d.place = fmt.Sprintf("function %d", fn)
 		if name := d.m.Funcs[fn].Name; name != "" {
-			d.place += fmt.Sprintf(" (%.200s)", name)
+			d.place += fmt.Sprintf(" (%.200q)", name)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import "fmt"
 // An Error says why a module is refused.
 type Error struct {
 	Offset   int    // of the place in the file, in bytes
-	Place    string // the section, or the function: "function 12 (main.main)"
+	Place    string // the section, or the function: function 12 ("main.main")
 	Reason   string // in the terms of the WebAssembly specification
 	Proposal string // the extension of WebAssembly that the module would need; "" if it is simply wrong
 }

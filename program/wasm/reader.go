@@ -129,7 +129,12 @@ func (r *reader) count(size int) int {
 
 // vector reads elements of at least size bytes each, preceded by their number.
 func vector[T any](r *reader, size int, element func() T) []T {
+	start := r.pos
 	n := r.count(size)
+	if n > maxElements {
+		r.fail(start, "implementation limit: %d elements, more than %d", n, maxElements)
+		return nil
+	}
 	v := make([]T, 0, n)
 	for i := 0; i < n && r.err == nil; i++ {
 		v = append(v, element())

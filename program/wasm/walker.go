@@ -1,10 +1,11 @@
 package wasm
 
-// What a function may have, so that neither memory nor time is out of proportion to its size. The first two are those that the
-// WebAssembly JavaScript Interface lists under "Implementation-defined Limits", and so those of browsers.
+// What a module may have, so that neither memory nor time is out of proportion to its size. The first three are browsers' limits: those
+// that the WebAssembly JavaScript Interface lists under "Implementation-defined Limits". No compiler comes near the other two.
 const (
-	maxLocals   = 50_000 // with the parameters
-	maxTypes    = 1_000  // parameters; results
+	maxElements = 1_000_000 // types, functions, imports, exports, globals, and all other vectors too
+	maxTypes    = 1_000     // parameters; results
+	maxLocals   = 50_000    // with the parameters
 	maxOperands = 1 << 16
 	maxLabels   = 1 << 16
 )
@@ -62,10 +63,10 @@ type Walker struct {
 	m         *Module
 	params    ValTypes
 	locals    []Locals
-	labels    []Label   // around the next instruction, outermost first
-	stack     []ValType // operands
-	blockType FuncType  // an immediate
-	constant  bool      // what is walked is a constant expression
+	labels    []Label  // around the next instruction, outermost first
+	stack     []byte   // the types of the operands
+	blockType FuncType // an immediate
+	constant  bool     // what is walked is a constant expression
 }
 
 // NewWalker returns a walker through functions of m, which has to come from Decode.
@@ -297,6 +298,9 @@ func (w *Walker) vary() {
 				w.fail(w.At, "type mismatch: labels of br_table take %d and %d operands", arity, len(types))
 			}
 			w.check(types)
+			if w.err != nil {
+				return
+			}
 		}
 		w.leave(top)
 	case Return:
@@ -415,9 +419,11 @@ func (w *Walker) local(i uint32) ValType {
 }
 
 func (w *Walker) push(types ValTypes) {
-	for i := range len(types) {
-		w.pushOne(ValType(types[i]))
+	if len(w.stack)+len(types) > maxOperands {
+		w.fail(w.At, "implementation limit: %d operands", maxOperands)
+		return
 	}
+	w.stack = append(w.stack, types...)
 }
 
 func (w *Walker) pushOne(t ValType) {
@@ -425,7 +431,7 @@ func (w *Walker) pushOne(t ValType) {
 		w.fail(w.At, "implementation limit: %d operands", maxOperands)
 		return
 	}
-	w.stack = append(w.stack, t)
+	w.stack = append(w.stack, byte(t))
 }
 
 func (w *Walker) popOne(want ValType) {
@@ -439,7 +445,7 @@ func (w *Walker) popAny() ValType {
 	if n > top.Height {
 		t := w.stack[n-1]
 		w.stack = w.stack[:n-1]
-		return t
+		return ValType(t)
 	}
 	if !top.polymorphic {
 		w.fail(w.At, "type mismatch: %v has too few operands", w.Op)
@@ -458,9 +464,12 @@ func (w *Walker) pop(types ValTypes) {
 func (w *Walker) check(want ValTypes) {
 	top := w.Label(0)
 	have := w.stack[max(len(w.stack)-len(want), top.Height):]
+	if string(have) == string(want) {
+		return
+	}
 	ok := len(have) == len(want) || top.polymorphic
 	for i, t := range have {
-		ok = ok && (t == ValType(want[len(want)-len(have)+i]) || t == bottom)
+		ok = ok && (t == want[len(want)-len(have)+i] || ValType(t) == bottom)
 	}
 	if !ok {
 		w.fail(w.At, "type mismatch: %v takes %v, found %v", w.Op, want, ValTypes(have))
