@@ -66,7 +66,10 @@ var strict = []string{
 var uncounted = []string{"elements", "too many locals", "are left of", "implementation limit"}
 
 // compare fails the test if Decode and wazero differ about a file, and tells whether they agreed that it is valid.
-func compare(t testing.TB, file []byte) (valid bool) {
+func compare(t interface {
+	Helper()
+	Errorf(string, ...any)
+}, file []byte) (valid bool) {
 	t.Helper()
 	_, err := wasm.Decode(file)
 	var e *wasm.Error
