@@ -1,3 +1,12 @@
+// Package wasm decodes and validates WebAssembly modules in the binary format.
+//
+// Accepted is WebAssembly 2.0 without SIMD: the first version with sign extension, saturating conversions, bulk memory, mutable globals
+// in imports and exports, multiple values, and reference types. A module that needs another proposal is refused with its name. The
+// terms are those of the WebAssembly Core Specification 2.0, and the section and opcode numbers its chapter "Binary Format".
+//
+// A file is untrusted. Decode returns an *Error for every file that is not a valid module; it does not panic, and neither its time nor
+// its memory is out of proportion to the file. A Module is not changed after Decode, so that goroutines can share it, each with a
+// Walker of its own.
 package wasm
 
 import (
@@ -218,17 +227,7 @@ func (d *decoder) importEntry() Import {
 	return i
 }
 
-// index reads the index of one of size things.
-func (d *decoder) index(space string, size int) uint32 {
-	start := d.pos
-	i := d.u32()
-	if uint64(i) >= uint64(size) {
-		d.fail(start, "unknown %s %d", space, i)
-	}
-	return i
-}
-
-func (d *decoder) function() Func { return Func{Type: d.index("type", len(d.m.Types))} }
+func (d *decoder) function() Func { return Func{Type: d.index(d.pos, "type", len(d.m.Types))} }
 
 func (d *decoder) table() Table {
 	if d.peek() == 0x40 {
@@ -316,7 +315,7 @@ func (d *decoder) exports() {
 			d.refuse(d.pos-1, kindProposals[e.Kind], "malformed export kind %d", byte(e.Kind))
 			return e
 		}
-		e.Index = d.index(e.Kind.String(), spaces[e.Kind])
+		e.Index = d.index(d.pos, e.Kind.String(), spaces[e.Kind])
 		if names[e.Name] {
 			d.fail(start, "duplicate export name %.100q", e.Name)
 		}
@@ -339,7 +338,7 @@ func (d *decoder) start() {
 	}
 }
 
-func (d *decoder) funcIndex() uint32 { return d.index("function", len(d.m.Funcs)) }
+func (d *decoder) funcIndex() uint32 { return d.index(d.pos, "function", len(d.m.Funcs)) }
 
 func (d *decoder) elem() Elem {
 	// Bits of the flags.

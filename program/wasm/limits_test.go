@@ -2,7 +2,7 @@ package wasm_test
 
 import (
 	"bytes"
-	goruntime "runtime"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +43,12 @@ func TestProportion(t *testing.T) {
 		"nesting":            code(times(cat(wasm.Block, 0x40))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var before, after goruntime.MemStats
-			goruntime.ReadMemStats(&before)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			start := time.Now()
 			_, err := wasm.Decode(file)
 			took := time.Since(start)
-			goruntime.ReadMemStats(&after)
+			runtime.ReadMemStats(&after)
 			allocated := after.TotalAlloc - before.TotalAlloc
 			t.Logf("%d bytes: allocated %d times that, %v: %v", len(file), allocated/uint64(len(file)), took, err)
 			if allocated > 150*uint64(len(file)) {

@@ -256,15 +256,15 @@ type Imms [2]Imm
 
 // Info describes the instructions of one opcode.
 type Info struct {
-	Name    string   // in the text format; the two forms of select share one
-	Imm     Imms     //
+	Name    string // in the text format; the two forms of select share one
+	Imm     Imms
 	In, Out ValTypes // what it pops last, and what it pushes last
 	Width   uint8    // of loads and stores: bytes in memory
 	// Varies is set where immediates or the stack decide more than In and Out say: further types, where control goes, other conditions.
 	Varies bool
 }
 
-// Info describes the instructions of opcode o. Its Name is "" if there are none among those that Decode accepts.
+// Info describes the instructions of opcode o, for reading only. Its Name is "" if there are none among those that Decode accepts.
 func (o Op) Info() *Info {
 	if int(o) >= len(table) {
 		return &table[illegal]

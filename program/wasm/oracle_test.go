@@ -21,7 +21,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
-var runtime = sync.OnceValue(func() wazero.Runtime {
+var oracle = sync.OnceValue(func() wazero.Runtime {
 	config := wazero.NewRuntimeConfigInterpreter().WithDebugInfoEnabled(false).WithCoreFeatures(api.CoreFeaturesV2 &^ api.CoreFeatureSIMD)
 	return wazero.NewRuntimeWithConfig(context.Background(), config)
 })
@@ -33,7 +33,7 @@ func wazeroError(file []byte) (err error) {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	compiled, err := runtime().CompileModule(context.Background(), file)
+	compiled, err := oracle().CompileModule(context.Background(), file)
 	if err == nil {
 		err = compiled.Close(context.Background())
 	}

@@ -127,6 +127,15 @@ func (r *reader) count(size int) int {
 	return int(n)
 }
 
+// index reads the index of one of size things.
+func (r *reader) index(at int, space string, size int) uint32 {
+	i := r.u32()
+	if uint64(i) >= uint64(size) {
+		r.fail(at, "unknown %s %d", space, i)
+	}
+	return i
+}
+
 // vector reads elements of at least size bytes each, preceded by their number.
 func vector[T any](r *reader, size int, element func() T) []T {
 	start := r.pos
@@ -147,6 +156,7 @@ func (r *reader) name() string {
 	b := r.bytes(r.u32())
 	if !utf8.Valid(b) {
 		r.fail(start, "malformed UTF-8 encoding")
+		return ""
 	}
 	return string(b)
 }

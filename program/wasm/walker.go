@@ -10,16 +10,17 @@ const (
 	maxLabels   = 1 << 16
 )
 
-// An Instr is an instruction with its immediates; which of them there are, Op.Info says.
+// An Instr is an instruction with its immediates. Which of them it has, Op.Info says; the others are left from earlier instructions.
 type Instr struct {
-	Op            Op
-	At            int // offset of its first byte in the file
-	Index, Index2 uint32
-	Align         uint32 // logarithm to the base 2 of what the module claims of the address; never above that of Info.Width. Go's claims are wrong
-	Offset        uint32 // to be added to the address, without a wrap
-	Value         uint64 // the bits of a constant; those of an i32 or f32 are the lower ones
-	Type          ValType
-	Labels        []uint32 // until the next instruction
+	Op     Op
+	At     int      // offset of its first byte in the file
+	Index  uint32   // of a label, local, global, function, type, table or segment; of table.copy's destination
+	Index2 uint32   // of the table of call_indirect and table.init; of table.copy's source
+	Align  uint32   // logarithm to the base 2 of a claim about the address, at most that of Info.Width: true of C and Rust, not of Go
+	Offset uint32   // to be added to the address, without wrapping
+	Value  uint64   // the bits of a constant, in the lower half if it has 32
+	Type   ValType  // of ref.null, and of select with a type
+	Labels []uint32 // of br_table, with the default as the last; valid until the next instruction
 }
 
 // A Label is a block, loop or if that an instruction is in, or, as the outermost one, the function's body.
@@ -104,13 +105,18 @@ func (w *Walker) Next() bool {
 	w.Op = w.opcode()
 	info := &table[w.Op]
 	w.immediate(info.Imm[0], &w.Index)
-	w.immediate(info.Imm[1], &w.Index2)
-	if w.err == nil {
-		w.pop(info.In)
-		if info.Varies {
-			w.vary()
-		}
-		w.push(info.Out)
+	if info.Imm[1] != 0 {
+		w.immediate(info.Imm[1], &w.Index2)
+	}
+	if w.err != nil {
+		return false
+	}
+	w.pop(info.In)
+	if info.Varies {
+		w.vary()
+	}
+	if info.Out != "" {
+		w.pushOne(ValType(info.Out[0])) // no instruction has more
 	}
 	return w.err == nil
 }
@@ -158,11 +164,11 @@ func (w *Walker) immediate(kind Imm, index *uint32) {
 	case BlockType:
 		w.blockType = w.readBlockType()
 	case LabelIndex:
-		*index = w.index("label", len(w.labels))
+		*index = w.index(w.At, "label", len(w.labels))
 	case LabelIndices:
 		w.Labels = w.Labels[:0]
 		for range w.count(1) + 1 {
-			w.Labels = append(w.Labels, w.index("label", len(w.labels)))
+			w.Labels = append(w.Labels, w.index(w.At, "label", len(w.labels)))
 		}
 	case SelectType:
 		if n := w.count(1); n != 1 {
@@ -179,23 +185,23 @@ func (w *Walker) immediate(kind Imm, index *uint32) {
 		if k := len(w.locals); k > 0 {
 			n += int(w.locals[k-1].End)
 		}
-		*index = w.index("local", n)
+		*index = w.index(w.At, "local", n)
 	case GlobalIndex:
-		*index = w.index("global", len(w.m.Globals))
+		*index = w.index(w.At, "global", len(w.m.Globals))
 	case FuncIndex:
-		*index = w.index("function", len(w.m.Funcs))
+		*index = w.index(w.At, "function", len(w.m.Funcs))
 	case TypeIndex:
-		*index = w.index("type", len(w.m.Types))
+		*index = w.index(w.At, "type", len(w.m.Types))
 	case TableIndex:
-		*index = w.index("table", len(w.m.Tables))
+		*index = w.index(w.At, "table", len(w.m.Tables))
 	case ElemIndex:
-		*index = w.index("elem segment", len(w.m.Elems))
+		*index = w.index(w.At, "elem segment", len(w.m.Elems))
 	case DataIndex:
 		if w.m.dataCount < 0 {
 			w.fail(w.At, "data count section required")
 			return
 		}
-		*index = w.index("data segment", w.m.dataCount)
+		*index = w.index(w.At, "data segment", w.m.dataCount)
 	case MemoryIndex:
 		if w.byte() != 0 {
 			w.refuse(w.At, multiMemory, "zero byte expected as the index of the memory")
@@ -219,14 +225,6 @@ func (w *Walker) immediate(kind Imm, index *uint32) {
 	case F64Value:
 		w.Value = w.fixed64()
 	}
-}
-
-func (w *Walker) index(space string, size int) uint32 {
-	i := w.u32()
-	if uint64(i) >= uint64(size) {
-		w.fail(w.At, "unknown %s %d", space, i)
-	}
-	return i
 }
 
 func (w *Walker) needMemory() {
@@ -409,7 +407,7 @@ func (w *Walker) local(i uint32) ValType {
 	i -= uint32(len(w.params))
 	low, high := 0, len(w.locals)-1
 	for low < high {
-		if middle := int(uint(low+high) / 2); i < w.locals[middle].End {
+		if middle := (low + high) / 2; i < w.locals[middle].End {
 			high = middle
 		} else {
 			low = middle + 1
