@@ -258,7 +258,7 @@ type Imms [2]Imm
 type Info struct {
 	Name    string // in the text format; the two forms of select share one
 	Imm     Imms
-	In, Out ValTypes // what it pops last, and what it pushes last
+	In, Out ValTypes // its topmost operands, and what it pushes last
 	Width   uint8    // of loads and stores: bytes in memory
 	// Varies is set where immediates or the stack decide more than In and Out say: further types, where control goes, other conditions.
 	Varies bool
