@@ -102,6 +102,12 @@ func TestReportsFitTheSchema(t *testing.T) {
 	}
 }
 
+// corrected are claims in recorded reports that the rules of their time derived and today's do not, each with why. Each goes when the
+// device is recorded again.
+var corrected = map[string]map[ID]string{
+	"h200-opencl": {SyncTimeline: "cl_khr_semaphore has binary semaphores only"},
+}
+
 // TestFindingsFollowFromFacts: what reports say is claimed is what today's rules derive from their facts.
 func TestFindingsFollowFromFacts(t *testing.T) {
 	for name, data := range reports(t) {
@@ -109,7 +115,14 @@ func TestFindingsFollowFromFacts(t *testing.T) {
 			claims := Claims(d.Info, d.Facts)
 			for _, f := range d.Capabilities {
 				claim := claims[f.ID]
-				if f.State == Claimed && (claim.State != Claimed || claim.Level != f.Level) {
+				follows := f.State != Claimed || claim.State == Claimed && claim.Level == f.Level
+				if why := corrected[name][f.ID]; why != "" {
+					if follows {
+						t.Errorf("%s: %s follows from its facts, although %s", name, f.ID, why)
+					}
+					continue
+				}
+				if !follows {
 					t.Errorf("%s: %s is claimed %q in the report, and %s %q by its facts", name, f.ID, f.Level, claim.State, claim.Level)
 				}
 				if f.State == Unknown && claim.State == Claimed && f.Reason == "" {
