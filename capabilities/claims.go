@@ -160,6 +160,8 @@ var ClaimRules = []Claim{
 	{ID: FileCompat, Backend: "opencl", Reason: "OpenCL has no file transfers"},
 	{ID: RDMA, Backend: "opencl", Reason: "OpenCL does not register memory with network cards"},
 	{ID: StreamMemOps, Backend: "opencl", Reason: "OpenCL's queues wait for events, not for memory"},
+	{ID: IPCMemory, Backend: "opencl", Reason: "OpenCL imports memory of other APIs (cl_khr_external_memory) and exports none"},
+	{ID: IPCEvent, Backend: "opencl", Reason: "OpenCL's events have no handle that another process could open"},
 	{ID: SyncTimeline, Backend: "opencl", Reason: "OpenCL's semaphores (cl_khr_semaphore) are binary"},
 
 	// Metal.
@@ -207,7 +209,7 @@ var ClaimRules = []Claim{
 var absent = map[string][]ID{
 	"cpu": {DMABufDevice, DMABufHost, FileCompat, RDMA, IPCEvent, IPCMemory, IsolationMIG, IsolationMPS, MemLargeBAR, MemPools, MemSVM, MemVMM,
 		PeerAccess, PeerAtomics, PeerCopy, QueueHostFn, SyncTimeline, TimerBoundary, DiagPrintf},
-	"opencl": {MemVMM, MemPools, PeerAccess, PeerAtomics, PeerCopy, IPCEvent, IPCMemory, DMABufHost, MemHostPT, MemDirectMgd},
+	"opencl": {MemVMM, MemPools, PeerAccess, PeerAtomics, PeerCopy, DMABufHost, MemHostPT, MemDirectMgd},
 	"cuda":   {MemSVM},
 	"hip":    {MemSVM, IsolationMPS},
 	"metal":  {MemSVM, IsolationMIG, IsolationMPS, DMABufDevice, DMABufHost, MemPageable, MemHostPT, MemLargeBAR, MemVMM, IPCEvent},
