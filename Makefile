@@ -11,7 +11,7 @@ TEST     = $(GO) run .ci/gotest.go -p 1 -timeout 8m
 export CGO_ENABLED = 0
 
 .NOTPARALLEL:
-.PHONY: help test deps vet generated cross unit race test-nvrtc generate bundle
+.PHONY: help test deps vet generated cross unit race test-hiprtc test-nvrtc generate bundle
 
 help:
 	@echo "make test        everything that needs no GPU: deps vet generated cross unit race"
@@ -19,6 +19,7 @@ help:
 	@echo "make race        those of concurrent packages under the race detector"
 	@echo "make cross       builds and vets for $(TARGETS)"
 	@echo "make generate    writes generated files anew"
+	@echo "make test-hiprtc HIP through AMD's compiler of Debian 13, which is unpacked into .cache"
 	@echo "make test-nvrtc  CUDA C++ through NVIDIA's compiler, which is installed if it may be (not free software)"
 	@echo "make bundle      bundle/: the tests and the bench for a machine with a GPU and without Go"
 	@echo "NO_INSTALL=1 installs nothing."
@@ -55,6 +56,16 @@ race:
 		CGO_ENABLED=1 $(TEST) -race $(RACE); \
 	else \
 		echo "no C compiler: not run under the race detector"; \
+	fi
+
+# Programs of tests with Debian 13's C library and its loader in place of the system's.
+HIPRTC      = $(CURDIR)/.cache/hiprtc/usr
+TEST_HIPRTC = $(TEST) -count=1 -ldflags '-I $(HIPRTC)/lib64/ld-linux-x86-64.so.2' \
+	-exec 'env LD_LIBRARY_PATH=$(HIPRTC)/lib/x86_64-linux-gnu DIALTONE_LIBAMDHIP=none'
+test-hiprtc:
+	@.ci/deps hiprtc
+	@if [ -e $(HIPRTC)/lib64/ld-linux-x86-64.so.2 ]; then \
+		$(TEST_HIPRTC) -run 'HIPRTC/gfx(942|1100)' ./device && $(TEST_HIPRTC) -run 'Hiprtc|WithoutGPU' ./backend/hip; \
 	fi
 
 # NVRTC is not free software, so that "make test" does without. It needs no GPU.

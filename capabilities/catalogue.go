@@ -136,7 +136,7 @@ var Catalogue = []Capability{
 	{ID: FileCompat, Meaning: "the vendor's file library works at least through a copy in host memory", NotMeant: "DMA: it may be slower than reading and copying",
 		ProvenBy: "a file arrived in device memory, byte for byte"},
 	{ID: FileReadDirect, Meaning: "the host can order DMA from a file to device memory without a copy in its own", NotMeant: "that a kernel can, that every file system can, or writing",
-		ProvenBy: "a file was read with the compatibility mode off and compared byte for byte, on the file system that the evidence names"},
+		ProvenBy: "a file was read, with the compatibility mode off where the vendor has one, and compared byte for byte, on the file system that the evidence names"},
 	{ID: FileWriteDirect, Meaning: "the same from device memory to a file", NotMeant: "reading, or durability", ProvenBy: "a file was written with the compatibility mode off and compared byte for byte"},
 	{ID: RDMA, Proof: Declared, Meaning: "network cards can be given the device's memory", NotMeant: "that one is there, or order between its writes and the kernel's reads", ProvenBy: "the driver's word; a trial needs a network card"},
 	{ID: IPCEvent, Proof: Declared, Meaning: "events can be shared with other processes", NotMeant: "memory", ProvenBy: "the driver's word"},

@@ -78,9 +78,28 @@ func TestClaims(t *testing.T) {
 		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_int64_base_atomics cl_khr_fp64"), Atomic64, Claimed, "add"},
 		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_int64_base_atomics_but_not"), Atomic64, No, ""},
 		{"opencl", nil, FileReadDirect, No, ""},
+		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), MemUVA, Claimed, ""},
+		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "1"), MemUVA, No, ""}, // coarse-grained: this backend's memory is none of it
+		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_semaphore"), SyncTimeline, No, ""},
+		{"opencl", facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "0"), ExecTimeout, No, ""},
+		{"opencl", facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "1"), ExecTimeout, Claimed, ""},
+		{"opencl", nil, ExecTimeout, Unknown, ""},
+		{"opencl", facts("CL_DEVICE_EXECUTION_CAPABILITIES", "1"), QueueHostFn, No, ""}, // kernels only
+		{"opencl", facts("CL_DEVICE_EXECUTION_CAPABILITIES", "3"), QueueHostFn, Claimed, ""},
+		{"cuda", facts("driver_version", "13000"), QueueHostFn, Claimed, ""},
+		{"cuda", facts("driver_version", "9020"), QueueHostFn, No, ""},
 		{"metal", facts("name", "Apple Paravirtual device"), IsolationPara, Claimed, ""},
 		{"metal", facts("supportsFamily(1008)", "1", "supportsFamily(2002)", "0", "supportsFamily(1009)", "0"), Atomic64, No, ""},
+		{"metal", facts("newIOCommandQueueWithDescriptor:error:", "1"), FileReadDirect, Claimed, ""},
+		{"metal", facts("newIOCommandQueueWithDescriptor:error:", "0"), FileReadDirect, No, ""},
+		{"metal", facts("supportsCounterSampling(0)", "1", "counterSets", "statistic timestamp"), TimerBoundary, Claimed, ""},
+		{"metal", facts("supportsCounterSampling(0)", "1", "counterSets", ""), TimerBoundary, No, ""},
+		{"metal", []Fact{{Name: "hasUnifiedMemory", Error: "the device does not respond to hasUnifiedMemory"}}, MemUnified, Unknown, ""},
+		{"metal", facts("sampleTimestamps", "7 8"), TimerCorrelate, No, ""}, // of commands, not of kernels
 		{"hip", facts("WallClockRate", "0"), TimerGlobal, No, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "1"), FileReadDirect, Claimed, ""},
+		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "0"), FileReadDirect, No, ""},
+		{"hip", facts("hipfile", "", "hipAmdFileWrite", "1"), FileWriteDirect, No, ""},
 	} {
 		f := Claims(hal.Info{Backend: c.backend}, c.facts)[c.id]
 		if f.State != c.state || f.Level != c.level {
@@ -92,8 +111,21 @@ func TestClaims(t *testing.T) {
 	}
 	// Long lists do not become evidence as a whole.
 	f := Claims(hal.Info{Backend: "opencl"}, facts("CL_DEVICE_EXTENSIONS", "cl_a cl_khr_fp64 cl_b"))
-	if f[Float64].Facts[0].Value != "cl_khr_fp64" || f[SyncTimeline].Facts[0].Value != "without cl_khr_semaphore" {
-		t.Errorf("%+v %+v", f[Float64], f[SyncTimeline])
+	if f[Float64].Facts[0].Value != "cl_khr_fp64" || f[DMABufDevice].Facts[0].Value != "without cl_khr_external_memory_dma_buf" {
+		t.Errorf("%+v %+v", f[Float64], f[DMABufDevice])
+	}
+	// What an API cannot tell is not denied, and says so; where a fact does tell, the fact counts.
+	for backend, list := range untold {
+		claims := Claims(hal.Info{Backend: backend}, nil)
+		for id := range list {
+			if c, err := Find(string(id)); err != nil || claims[c.ID].State != Unknown || claims[c.ID].Reason == "" {
+				t.Errorf("%s: %s is %+v, %v", backend, id, claims[id], err)
+			}
+		}
+	}
+	f = Claims(hal.Info{Backend: "opencl"}, facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "0"))
+	if f[ExecTimeout].Reason != "" || len(f[ExecTimeout].Facts) != 1 {
+		t.Errorf("%+v", f[ExecTimeout])
 	}
 }
 

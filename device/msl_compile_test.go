@@ -3,6 +3,7 @@ package device_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,7 @@ func TestMSLCompiles(t *testing.T) {
 			for name, text := range everyFile(t, "msl", device.Relaunch) {
 				files["relaunch "+name] = text
 			}
+			maps.Copy(files, optionalMSL(t))
 			for name := range files {
 				if mode == "c++" {
 					files[name] = sharedByReference(files[name])
@@ -44,13 +46,30 @@ func TestMSLCompiles(t *testing.T) {
 		})
 	}
 	preprocess := append(metalClang(t)["c++"], "-DMETAL_LINT", "-E", "-")
-	for name, text := range everyFile(t, "msl") {
+	files := everyFile(t, "msl")
+	maps.Copy(files, optionalMSL(t))
+	for name, text := range files {
 		t.Run("lint/"+name, func(t *testing.T) {
 			for _, p := range lintMSL(preprocessed(t, preprocess, text)) {
 				t.Error(p)
 			}
 		})
 	}
+}
+
+// optionalMSL gives what some of Metal's compilers refuse, as probes try it.
+func optionalMSL(t *testing.T) map[string]string {
+	all := map[string]string{}
+	for _, c := range []struct{ name, define string }{{"wide", "PROBE_LEVEL=1"}, {"floats", "PROBE_NATIVE"}, {"floats", "PROBE_CAS"}, {"address", "PROBE_ADDRESS"}} {
+		u, err := device.Parse(c.name+".kernel.c", read(t, "../hostcall/probe/kernels/optional/"+c.name+".kernel.c"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all[c.define+" "+u.Name], err = u.Assemble("msl", device.Options{Defines: []string{c.define}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
 }
 
 // sharedByReference makes of variables in threadgroup memory, which C++ does not have, references to static ones.

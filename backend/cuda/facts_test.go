@@ -9,9 +9,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/gpufile"
 )
 
 func TestAttributeNames(t *testing.T) {
@@ -26,9 +26,6 @@ func TestAttributeNames(t *testing.T) {
 		if got := attributeName(n); got != want {
 			t.Errorf("attribute %d is %q", n, got)
 		}
-	}
-	if s := unsafe.Sizeof(cufileDescriptor{}); s != 24 || unsafe.Offsetof(cufileDescriptor{}.descriptor) != 8 || unsafe.Offsetof(cufileDescriptor{}.operations) != 16 {
-		t.Errorf("CUfileDescr_t has %d bytes", s)
 	}
 }
 
@@ -92,7 +89,7 @@ func TestGPUFileTransfers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(storage)
-	if f, err := openDirect(filepath.Join(storage, "try"), nil); err != nil {
+	if f, err := gpufile.Create(filepath.Join(storage, "try"), nil); err != nil {
 		t.Skipf("no O_DIRECT here: %v", err)
 	} else {
 		f.Close()

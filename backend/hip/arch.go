@@ -14,15 +14,16 @@ import (
 )
 
 // known lists the architectures that hiprtc compiles for since a version. For one that it does not know, the hiprtc of HIP 5 and 6
-// ends the process, in libamd_comgr; that of HIP 7 gives an error. Sources: what libamd_comgr of 5.2.3 names, and what the
-// hiprtc of 5.7.1 and 6.4.3 was seen to compile. So a version between may know more than it is trusted with.
+// ends the process, in libamd_comgr; that of HIP 7 gives an error. Source: what the hiprtc of 5.2.3, 5.7.1 and 6.4.3
+// was seen to compile. So a version between may know more than it is trusted with. gfx940 and gfx941, of which there are no products, came
+// with 5.7 and are gone again from LLVM 21, with which that of 6.4.3 ended over them.
 var known = []struct {
 	since version
 	archs []string
 }{
 	{version{5, 2, 0}, strings.Fields("gfx600 gfx601 gfx602 gfx700 gfx701 gfx702 gfx703 gfx704 gfx705 gfx801 gfx802 gfx803 gfx805 gfx810 " +
 		"gfx900 gfx902 gfx904 gfx906 gfx908 gfx909 gfx90a gfx90c gfx1010 gfx1011 gfx1012 gfx1013 gfx1030 gfx1031 gfx1032 gfx1033 gfx1034 gfx1035 gfx1036")},
-	{version{5, 7, 0}, strings.Fields("gfx940 gfx941 gfx942 gfx1100 gfx1101 gfx1102 gfx1103")},
+	{version{5, 7, 0}, strings.Fields("gfx942 gfx1100 gfx1101 gfx1102 gfx1103")},
 	{version{6, 4, 0}, strings.Fields("gfx950 gfx1150 gfx1151 gfx1200 gfx1201")},
 }
 

@@ -85,6 +85,7 @@ type limits struct {
 	grid  [3]int // groups
 	group [3]int // work-items
 	clock int    // kHz of wall_clock64, 0 if it is not known
+	marks bool   // streams write words of memory
 }
 
 // Info gives what the driver declares.
@@ -168,6 +169,9 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 	}
 	if v, r := ask(attrWallClockRate); r == success { // HIP 5.2 does not have it, and one that cannot tell says 0
 		lim.clock = max(v, 0)
+	}
+	if v, r := ask(attrStreamWaitValue); r == success { // true where both halves of the stream's memory operations are there
+		lim.marks = v != 0
 	}
 	var memory uintptr
 	if r := code(d.DeviceTotalMem.Call(uintptr(unsafe.Pointer(&memory)), dev)); r != success && failed == nil {

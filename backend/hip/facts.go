@@ -22,7 +22,7 @@ var attributes = map[int]string{
 	68: "PciDeviceId", 69: "PciDomainID", 85: "UnifiedAddressing", attrWarpSize: "WarpSize", 88: "MemoryPoolsSupported",
 	89: "VirtualMemoryManagementSupported", 90: "HostRegisterSupported", 91: "MemoryPoolSupportedHandleTypes", 93: "DmaBufSupported",
 	94: "GPUDirectRDMAWithHipVMMSupported", 10000: "ClockInstructionRate", 10011: "IsLargeBar", 10012: "AsicRevision",
-	10013: "CanUseStreamWaitValue", 10014: "ImageSupport", 10015: "PhysicalMultiProcessorCount", 10016: "FineGrainSupport",
+	attrStreamWaitValue: "CanUseStreamWaitValue", 10014: "ImageSupport", 10015: "PhysicalMultiProcessorCount", 10016: "FineGrainSupport",
 	attrWallClockRate: "WallClockRate", 10018: "NumberOfXccs",
 }
 
@@ -53,5 +53,5 @@ func (d *device) Facts(ctx context.Context) []hal.Fact {
 		}
 		facts = append(facts, f)
 	}
-	return facts
+	return append(facts, api.fileFacts()...)
 }

@@ -127,6 +127,50 @@ func TestLaunchFails(t *testing.T) {
 	wait(t, q)
 }
 
+// TestMarkRefused: a queue says that it writes no marks, whatever keeps it from that, and goes on.
+func TestMarkRefused(t *testing.T) {
+	d := needStandIn(t)
+	older, err := another(t, "-DhipStreamWriteValue32=gone1")
+	must(t, err)
+	for name, c := range map[string]struct {
+		api    *driver
+		faults string
+		want   error
+		asked  int // how often two marks ask the driver
+	}{
+		"no symbol":     {older, "", hal.ErrUnsupported, -1},
+		"no attribute":  {d, "hipDeviceGetAttribute:10013=1,hipStreamWriteValue32=0", hal.ErrUnsupported, 0},
+		"not supported": {d, "hipStreamWriteValue32=801", hal.ErrUnsupported, 1},
+		"another error": {d, "hipStreamWriteValue32=1", nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			standInFaults(t, c.api, c.faults)
+			info, limits, err := c.api.describe(0)
+			must(t, err)
+			dev := &device{gpu: &gpu{api: c.api, uri: info.URI, bind: []uintptr{0}}, info: info, limits: limits} // what it learns is its own
+			q, err := dev.NewQueue()
+			must(t, err)
+			defer q.Close()
+			b, err := dev.Alloc(hal.HostCoherent, 64)
+			must(t, err)
+			defer b.Free()
+			for range 2 {
+				err := q.(hal.Marker).Mark(b, 0, 1)
+				if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), "hipStreamWriteValue32") {
+					t.Errorf("got %v", err)
+				}
+			}
+			if seen, err := standin.Seen(c.api.path, "hipStreamWriteValue32"); err != nil || seen != c.asked {
+				t.Errorf("the driver was asked %d times, want %d; %v", seen, c.asked, err)
+			}
+			must(t, dev.gpu.usable())
+			if done, err := q.Done(); !done || err != nil {
+				t.Errorf("%v, %v", done, err)
+			}
+		})
+	}
+}
+
 func TestRefusedCode(t *testing.T) {
 	d := needStandIn(t)
 	dev := open(t)
@@ -140,7 +184,7 @@ func TestRefusedCode(t *testing.T) {
 // TestDeviceLost has calls of every kind find out.
 func TestDeviceLost(t *testing.T) {
 	needStandIn(t)
-	for _, call := range []string{"hipModuleLaunchKernel=719", "hipStreamQuery=709", "hipMemcpyHtoDAsync=700", "hipEventQuery=214", "hipMalloc=719@2", "hipModuleLoadData=719@2"} {
+	for _, call := range []string{"hipModuleLaunchKernel=719", "hipStreamQuery=709", "hipMemcpyHtoDAsync=700", "hipEventQuery=214", "hipStreamWriteValue32=719", "hipMalloc=719@2", "hipModuleLoadData=719@2"} {
 		t.Run(call, func(t *testing.T) {
 			if !isolated(t, time.Minute) {
 				return
@@ -168,6 +212,13 @@ func TestDeviceLost(t *testing.T) {
 						return err
 					}
 					if err := q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)); err != nil {
+						return err
+					}
+					word, err := dev.Alloc(hal.HostCoherent, 4)
+					if err != nil {
+						return err
+					}
+					if err := q.Mark(word, 0, 1); err != nil {
 						return err
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -270,4 +321,44 @@ func TestHangs(t *testing.T) {
 			t.Errorf("closing took %v", took)
 		}
 	})
+}
+
+// TestMemoryOperations: the trial tells what the driver can do from what it cannot, and from what remains open.
+func TestMemoryOperations(t *testing.T) {
+	d := needStandIn(t)
+	older, err := another(t, "-DhipStreamWaitValue32=gone1")
+	must(t, err)
+	hasty, err := another(t, "-DSTANDIN_WAITS_FOR_NOTHING")
+	must(t, err)
+	for name, c := range map[string]struct {
+		api    *driver
+		faults string
+		want   string // "" for a success, "unsupported: ..." for what cannot be
+	}{
+		"it does":              {d, "", ""},
+		"no symbol":            {older, "", "unsupported: the HIP runtime has no hipStreamWaitValue32"},
+		"it waits for nothing": {hasty, "", "unsupported: the stream did not wait"},
+		"no signal memory":     {d, "hipExtMallocWithFlags=1", "unsupported: hip:0: hipExtMallocWithFlags: hipErrorInvalidValue (1)"},
+		"no waiting":           {d, "hipStreamWaitValue32=801", "unsupported: hip:0: hipStreamWaitValue32: hipErrorNotSupported (801)"},
+		"no writing":           {d, "hipStreamWriteValue32=801", "unsupported: hip:0: hipStreamWriteValue32"},
+		"no room for a write":  {d, "hipStreamWriteValue32=2", "hip:0: hipStreamWriteValue32: hipErrorOutOfMemory (2)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			standInFaults(t, c.api, c.faults)
+			info, limits, err := c.api.describe(0)
+			must(t, err)
+			dev := &device{gpu: &gpu{api: c.api, uri: info.URI, bind: []uintptr{0}}, info: info, limits: limits} // what it learns is its own
+			detail, err := dev.Trials()[0].Run(t.Context(), "")
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if errors.Is(err, hal.ErrUnsupported) {
+				got = "unsupported: " + got
+			}
+			if (detail == "") == (err == nil) || c.want == "" && err != nil || !strings.HasPrefix(got, c.want) {
+				t.Errorf("%q, %q, want %q", detail, got, c.want)
+			}
+		})
+	}
 }

@@ -23,6 +23,8 @@ type gpu struct {
 	pinned  []*buffer    // HostCoherent ones: transfers from and to them need no bounce buffer
 	waiting atomic.Int64 // releases
 	loads   atomic.Int64 // modules that wait for an idle device
+	// unmarked is set when the driver was found to write no marks.
+	unmarked atomic.Bool
 }
 
 var gpus = struct {

@@ -442,6 +442,53 @@ func TestGPUMailbox(t *testing.T) {
 	t.Logf("%v per word", took/n)
 }
 
+// TestGPUMark: the store comes after the kernel before it, and not earlier.
+func TestGPUMark(t *testing.T) {
+	if !isolated(t, time.Minute) {
+		return
+	}
+	d := open(t)
+	m := compile(t, d, kernels)
+	w := startWaiting(t, d, m)
+	marks := alloc(t, d, hal.HostCoherent, 4096)
+	clear(marks.Bytes())
+	if err := w.queue.Mark(marks, 64, 7); errors.Is(err, hal.ErrUnsupported) {
+		t.Skipf("the driver writes no marks: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if word(marks, 16).Load() != 0 {
+			t.Fatal("the mark is there while the kernel runs")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	word(w.words, 1).Store(1)
+	start := time.Now()
+	for word(marks, 16).Load() != 7 {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the mark does not come")
+		}
+	}
+	t.Logf("the mark comes %v after the kernel was let go", time.Since(start))
+	if !w.end(t) {
+		t.Error("the kernel gave up")
+	}
+	must(t, w.queue.Mark(marks, 128, 9)) // on an idle queue
+	wait(t, w.queue)
+	if v := word(marks, 32).Load(); v != 9 {
+		t.Errorf("the mark is %d after the end, want 9", v)
+	}
+	for _, offset := range []int{-4, 2, 4096} {
+		if err := w.queue.Mark(marks, offset, 1); !errors.Is(err, hal.ErrInvalid) {
+			t.Errorf("offset %d gives %v", offset, err)
+		}
+	}
+	if err := w.queue.Mark(alloc(t, d, hal.DeviceMemory, 64), 0, 1); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("device memory gives %v", err)
+	}
+}
+
 // waiting is a kernel that waits for the host.
 type waiting struct {
 	queue *hal.Queue

@@ -9,12 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
-	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 // errStandIn is why nothing stands in for AMD's runtime.
@@ -214,7 +212,8 @@ func TestConstants(t *testing.T) {
 		"hipDeviceAttributeWarpSize": attrWarpSize, "hipDeviceAttributeGcnArchName": attrGcnArchName,
 		"hipHostMallocPortable": hostMallocPortable, "hipHostMallocMapped": hostMallocMapped, "hipHostMallocCoherent": hostMallocCoherent,
 		"hipStreamNonBlocking": streamNonBlocking, "hipEventDisableTiming": eventDisableTiming,
-		"HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK": funcMaxThreads,
+		"HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK": funcMaxThreads, "hipDeviceAttributeCanUseStreamWaitValue": attrStreamWaitValue,
+		"hipMallocSignalMemory": mallocSignal, "hipStreamWaitValueGte": waitAtLeast,
 		"hipSuccess": int(success), "hipErrorInvalidValue": int(invalidValue), "hipErrorOutOfMemory": int(outOfMemory),
 		"hipErrorInsufficientDriver": int(insufficientDriver), "hipErrorNoDevice": int(noDevice), "hipErrorInvalidDevice": int(invalidDevice),
 		"hipErrorInvalidImage": int(invalidImage), "hipErrorNoBinaryForGpu": int(noBinary), "hipErrorInvalidKernelFile": int(invalidKernelFile),
@@ -283,7 +282,15 @@ func TestHiprtc(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, arch := range []string{"gfx90a", "gfx1030"} {
+	archs := []string{"gfx90a", "gfx1030"}
+	for _, k := range known[1:] { // what the first version has not, all of it
+		for _, arch := range k.archs {
+			if d.version.compiles(arch) == nil {
+				archs = append(archs, arch)
+			}
+		}
+	}
+	for _, arch := range archs {
 		opts := append([]string{"--offload-arch=" + arch}, options...)
 		image, err := c.build(t.Context(), "hip:0", hal.Source{Name: "add.c", Text: addSource}, arch, opts)
 		if err != nil {
@@ -413,10 +420,6 @@ func TestCache(t *testing.T) {
 // standInFaults makes calls of the stand-in fail, until the test's end: see standin.c.
 func standInFaults(t *testing.T, d *driver, spec string) {
 	t.Helper()
-	set := func(s string) {
-		b := dl.CString(s)
-		d.library.Lookup("standin_faults").Call(uintptr(unsafe.Pointer(&b[0])))
-	}
-	set(spec)
-	t.Cleanup(func() { set("") })
+	must(t, standin.Faults(d.path, spec))
+	t.Cleanup(func() { must(t, standin.Faults(d.path, "")) })
 }

@@ -23,6 +23,7 @@ type driverTable struct {
 	// Initialization and Version.
 	Init              dl.Func `sym:"hipInit"`
 	RuntimeGetVersion dl.Func `sym:"hipRuntimeGetVersion"`
+	GetProcAddress    dl.Func `sym:"hipGetProcAddress" optional:"true"`
 	DeviceGet         dl.Func `sym:"hipDeviceGet"`
 	DeviceGetName     dl.Func `sym:"hipDeviceGetName"`
 	DeviceGetUuid     dl.Func `sym:"hipDeviceGetUuid" optional:"true"`
@@ -39,6 +40,7 @@ type driverTable struct {
 	HostMalloc           dl.Func `sym:"hipHostMalloc"`
 	HostGetDevicePointer dl.Func `sym:"hipHostGetDevicePointer"`
 	HostFree             dl.Func `sym:"hipHostFree"`
+	ExtMalloc            dl.Func `sym:"hipExtMallocWithFlags" optional:"true"`
 	MemcpyHtoDAsync      dl.Func `sym:"hipMemcpyHtoDAsync"`
 	MemcpyDtoHAsync      dl.Func `sym:"hipMemcpyDtoHAsync"`
 	// Stream Management.
@@ -56,6 +58,9 @@ type driverTable struct {
 	ModuleUnload       dl.Func `sym:"hipModuleUnload"`
 	FuncGetAttribute   dl.Func `sym:"hipFuncGetAttribute" optional:"true"`
 	ModuleLaunchKernel dl.Func `sym:"hipModuleLaunchKernel"`
+	// Stream Memory Operations, which the reference calls a beta.
+	StreamWriteValue32 dl.Func `sym:"hipStreamWriteValue32" optional:"true"`
+	StreamWaitValue32  dl.Func `sym:"hipStreamWaitValue32" optional:"true"`
 	// Simulated is exported by what stands in for the library in tests, and by nothing of AMD's.
 	Simulated dl.Func `sym:"dialtone_simulated" optional:"true"`
 }
@@ -82,6 +87,7 @@ const (
 	attrComputeUnits       = 63
 	attrWarpSize           = 87
 	attrGcnArchName        = 10004
+	attrStreamWaitValue    = 10013 // hipDeviceAttributeCanUseStreamWaitValue
 	attrWallClockRate      = 10017 // kHz; since HIP 5.3
 )
 
@@ -93,6 +99,8 @@ const (
 	streamNonBlocking  = 1          // hipStreamNonBlocking
 	eventDisableTiming = 2          // hipEventDisableTiming
 	funcMaxThreads     = 0          // HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
+	mallocSignal       = 2          // hipMallocSignalMemory
+	waitAtLeast        = 0          // hipStreamWaitValueGte
 )
 
 // driver is the loaded runtime library.
@@ -198,8 +206,11 @@ func rocm(name string) []string {
 			names = append(names, filepath.Join(home, "lib", name))
 		}
 	}
-	versions, _ := filepath.Glob(filepath.Join("/opt/rocm-*/lib", name)) // the pattern is sound
-	return append(names, versions...)
+	for _, pattern := range []string{"/opt/rocm/core-*/lib", "/opt/rocm-*/lib"} { // since ROCm 7.11, and before
+		versions, _ := filepath.Glob(filepath.Join(pattern, name)) // the patterns are sound
+		names = append(names, versions...)
+	}
+	return names
 }
 
 // compiler is a loaded hiprtc.

@@ -216,6 +216,44 @@ func (q *queue) Launch(dk hal.DriverKernel, grid, group [3]int, args []hal.Drive
 	return e
 }
 
+// Mark enqueues a store to host memory behind what was enqueued before: hipStreamWriteValue32, "Stream Memory Operations".
+// AMD's runtime does it with a kernel of its own.
+func (q *queue) Mark(db hal.DriverBuffer, offset int, v uint32) error {
+	g := q.gpu
+	b, ok := db.(*buffer)
+	if !ok || b.gpu != g {
+		return fmt.Errorf("%s: mark in a buffer of another device: %w", g.uri, hal.ErrInvalid)
+	}
+	if g.api.StreamWriteValue32 == 0 || !q.limits.marks || g.unmarked.Load() {
+		return fmt.Errorf("%s: hipStreamWriteValue32: %w", g.uri, hal.ErrUnsupported)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return err
+	}
+	if err := q.enter(); err != nil {
+		return err
+	}
+	defer gate.RUnlock()
+	if b.freed.Load() {
+		return fmt.Errorf("%s: mark: %w", g.uri, hal.ErrClosed)
+	}
+	switch r := g.with(func() result {
+		return code(g.api.StreamWriteValue32.Call(q.stream, b.device+uintptr(offset), uintptr(v), 0))
+	}); r {
+	case success:
+		q.issued.Add(1)
+		q.backlog++
+		return nil
+	case notSupported:
+		g.unmarked.Store(true)
+		return fmt.Errorf("%s: hipStreamWriteValue32: %w", g.uri, hal.ErrUnsupported)
+	default:
+		return g.fail("hipStreamWriteValue32", r, q)
+	}
+}
+
 // marshal lays the arguments out in the queue's pinned memory: values, each aligned, and
 // behind them the pointers to them that hipModuleLaunchKernel wants. Not Go memory, because it contains
 // addresses that the garbage collector does not know of.

@@ -129,7 +129,7 @@ func (l *library) describe(ordinal int, gpu id) *device {
 		Kind:     hal.GPU,
 		Name:     name,
 		Vendor:   vendor,
-		Driver:   "macOS " + l.goString(id(l.send(id(l.send(l.class("NSProcessInfo"), l.sel.ProcessInfo)), l.sel.SystemVersion))),
+		Driver:   "macOS " + l.systemVersion(),
 		Arch:     "unknown",
 		Dialect:  hal.MSL,
 		Subgroup: 1,
@@ -155,4 +155,9 @@ func (l *library) describe(ordinal int, gpu id) *device {
 		d.maxAlloc = l.send(gpu, l.sel.MaxBufferLength)
 	}
 	return d
+}
+
+// systemVersion is for people; a pool is in place.
+func (l *library) systemVersion() string {
+	return l.goString(id(l.send(id(l.send(l.class("NSProcessInfo"), l.sel.ProcessInfo)), l.sel.SystemVersion)))
 }

@@ -15,6 +15,8 @@
 //   - A failed command buffer leaves the device usable, as Metal has it, unless the device was removed or
 //     ignores further work: then it is lost.
 //   - Nothing ends a running kernel: queues are no [hal.Stopper]. The system ends kernels that hold up the screen.
+//   - Nothing says what a file queue (MTLIOCommandQueue) does on its way from the storage to a buffer: the backend's one trial shows that the
+//     bytes arrive.
 //   - Kernels take at most 31 buffers and values, of at most 4096 bytes ("Metal Feature Set Tables").
 //
 // Ownership: a buffer or module closed while launches use it lives on until they end.

@@ -1,6 +1,9 @@
 package metal
 
-import "unsafe"
+import (
+	"time"
+	"unsafe"
+)
 
 // OpenError loads a library as all three.
 func OpenError(path string) error {
@@ -37,6 +40,13 @@ var Misuses = map[string]func(l *library){
 	"addCompletedHandler: of a block that is not global": func(l *library) {
 		l.withCommands(func(commands id) { l.send(commands, l.sel.AddCompleted, uintptr(unsafe.Pointer(new(block)))) })
 	},
+	"loadBuffer: of 16 bytes at 1 of a buffer of 16": func(l *library) {
+		l.each(func(_ int, gpu id) {
+			q := id(l.send(gpu, l.sel.NewFileQueue, uintptr(id(l.send(l.class("MTLIOCommandQueueDescriptor"), l.sel.New))), uintptr(unsafe.Pointer(new(id)))))
+			file := id(l.send(gpu, l.sel.NewFile, uintptr(id(l.send(l.class("NSURL"), l.sel.FileURL, uintptr(l.nsString("/dev/null"))))), uintptr(unsafe.Pointer(new(id)))))
+			l.send(id(l.send(q, l.sel.CommandBuffer)), l.sel.LoadBuffer, uintptr(id(l.send(gpu, l.sel.NewBuffer, 16, 0))), 1, 16, uintptr(file), 0)
+		})
+	},
 	"commandBuffer would block: 64 have not ended": func(l *library) {
 		l.each(func(_ int, gpu id) {
 			q := id(l.send(gpu, l.sel.NewQueue, 64))
@@ -59,4 +69,11 @@ var Sizes = [][2]uintptr{
 	{unsafe.Sizeof(mtlSize{}), 24}, {unsafe.Offsetof(mtlSize{}.depth), 16},
 	{unsafe.Sizeof(block{}), 32}, {unsafe.Offsetof(block{}.flags), 8}, {unsafe.Offsetof(block{}.invoke), 16}, {unsafe.Offsetof(block{}.descriptor), 24},
 	{unsafe.Sizeof(blockDescriptor{}), 16},
+}
+
+// SetLoadLimit sets how long loading a file may take, until restore.
+func SetLoadLimit(d time.Duration) (restore func()) {
+	was := loadLimit
+	loadLimit = d
+	return func() { loadLimit = was }
 }

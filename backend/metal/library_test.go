@@ -1,6 +1,7 @@
 package metal_test
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,5 +36,22 @@ func TestKernelsCompile(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFloatsByCompareAndExchange adds floats as the probe does where a compiler has no atomic ones, which the stand-in's has.
+func TestFloatsByCompareAndExchange(t *testing.T) {
+	d := open(t)
+	text, err := os.ReadFile("../../hostcall/probe/kernels/optional/floats.kernel.c")
+	must(t, err)
+	k, hidden := portable(t, d, string(text), "floats")
+	q, sum := queue(t, d), alloc(t, d, hal.DeviceMemory, 64)
+	must(t, q.Write(sum, 0, words(0)))
+	const groups, group, times = 16, 32, 100
+	must(t, q.Launch(k, [3]int{groups}, [3]int{group}, append(hidden, hal.Memory(sum), hal.Int32(times))...))
+	got := make([]byte, 4)
+	must(t, q.Read(got, sum, 0))
+	if f := math.Float32frombits(word(got, 0)); f != groups*group*times/2 {
+		t.Errorf("%d halves added came to %g", groups*group*times, f)
 	}
 }

@@ -41,8 +41,8 @@ type systemTable struct {
 }
 
 // selectors are the messages, under the names of Apple's documentation: of NSObject, NSString, NSArray, NSError, NSProcessInfo,
-// MTLDevice, MTLCompileOptions, MTLLibrary, MTLComputePipelineState, MTLBuffer, MTLCommandQueue, MTLCommandBuffer,
-// MTLComputeCommandEncoder.
+// NSURL, MTLDevice, MTLCompileOptions, MTLLibrary, MTLComputePipelineState, MTLBuffer, MTLCommandQueue, MTLCommandBuffer,
+// MTLComputeCommandEncoder, MTLIOCommandQueue, MTLIOCommandBuffer. What Facts asks besides is in its own table.
 type selectors struct {
 	New                selector `sel:"new"`
 	Retain             selector `sel:"retain"`
@@ -58,6 +58,7 @@ type selectors struct {
 	LocalizedDescription selector `sel:"localizedDescription"`
 	ProcessInfo          selector `sel:"processInfo"`
 	SystemVersion        selector `sel:"operatingSystemVersionString"`
+	FileURL              selector `sel:"fileURLWithPath:"`
 
 	Name                     selector `sel:"name"`
 	SupportsFamily           selector `sel:"supportsFamily:"`              // macOS 10.15
@@ -85,6 +86,11 @@ type selectors struct {
 	SetBytes        selector `sel:"setBytes:length:atIndex:"`
 	Dispatch        selector `sel:"dispatchThreadgroups:threadsPerThreadgroup:"`
 	EndEncoding     selector `sel:"endEncoding"`
+
+	NewFileQueue selector `sel:"newIOCommandQueueWithDescriptor:error:"` // macOS 13
+	NewFile      selector `sel:"newIOFileHandleWithURL:error:"`          // macOS 14
+	NewFileOf13  selector `sel:"newIOHandleWithURL:error:"`              // macOS 13, deprecated in 14
+	LoadBuffer   selector `sel:"loadBuffer:offset:size:sourceHandle:sourceHandleOffset:"`
 }
 
 // library is the loaded runtime.
@@ -121,11 +127,16 @@ func openLibrary(objc, metal, system []string, simulated bool) (*library, error)
 	}
 	v := reflect.ValueOf(&l.sel).Elem()
 	for i := range v.NumField() {
-		name := dl.CString(v.Type().Field(i).Tag.Get("sel"))
-		v.Field(i).SetUint(uint64(l.RegisterName.Call(uintptr(unsafe.Pointer(&name[0])))))
+		v.Field(i).SetUint(uint64(l.selector(v.Type().Field(i).Tag.Get("sel"))))
 	}
 	l.handler = newBlock(uintptr(l.GlobalBlock))
 	return l, nil
+}
+
+// selector registers the name of a message.
+func (l *library) selector(name string) selector {
+	c := dl.CString(name)
+	return selector(l.RegisterName.Call(uintptr(unsafe.Pointer(&c[0]))))
 }
 
 // send sends a message whose arguments and result are integers and pointers. What dl.Func.Call says of pointers holds.

@@ -57,6 +57,7 @@ var questions = []question{
 	{0x1025, "CL_DEVICE_PROFILING_TIMER_RESOLUTION", asNumber, false, ""},
 	{0x1027, "CL_DEVICE_AVAILABLE", asNumber, false, ""},
 	{0x1028, "CL_DEVICE_COMPILER_AVAILABLE", asNumber, false, ""},
+	{0x1029, "CL_DEVICE_EXECUTION_CAPABILITIES", asNumber, false, ""},
 	{0x102B, "CL_DEVICE_NAME", asText, false, ""},
 	{0x102C, "CL_DEVICE_VENDOR", asText, false, ""},
 	{0x102D, "CL_DRIVER_VERSION", asText, false, ""},

@@ -11,7 +11,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
-func TestMain(m *testing.M) { devicetest.Main(m) }
+func TestMain(m *testing.M) {
+	devicetest.EmulateHIP()
+	devicetest.Main(m)
+}
 
 func TestCustom(t *testing.T) {
 	fruits := []string{"apple", "pear", "plum", "cherry", "quince", "fig", "grape"}

@@ -166,7 +166,11 @@ func (p *prober) cycles(ctx context.Context) error {
 func (p *prober) meeting(ctx context.Context) error {
 	const id = capabilities.ExecCoop
 	start := time.Now()
-	groups := max(p.device.Info().Units, 1)
+	groups := p.device.Info().Units
+	if groups == 0 {
+		p.unknown(id, "kernel meeting", "not tried: the driver does not say how many units the device has")
+		return nil
+	}
 	words, err := p.zeroed(64)
 	if err != nil {
 		return err

@@ -162,6 +162,10 @@ func (p *prober) pageable(ctx context.Context) error {
 func (p *prober) follow(ctx context.Context) error {
 	const id, secret = capabilities.ArgsBindless, 0x0badcafe
 	start := time.Now()
+	if p.device.Info().Dialect == hal.MSL {
+		p.unknown(id, "kernel follow", "not tried: Metal has to be told of every buffer that a kernel uses, and is told of arguments alone")
+		return nil
+	}
 	m, err := p.optional(ctx, id, start, "address", addressText)
 	if m == nil {
 		return err

@@ -17,8 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	probe.Child()
 	devicetest.EmulateHIP()
+	devicetest.EmulateMetal() // children load what their parents built, before they ask for devices
+	probe.Child()
 	devicetest.Main(m)
 }
 

@@ -41,9 +41,10 @@ type Options struct {
 	Progress func(stage string)
 }
 
-// environment of every child. cuFile reads these when it is loaded (cuFile API reference, "Environment variables"): a file that
-// would be copied through host memory is an error then.
-var environment = []string{"CUFILE_ALLOW_COMPAT_MODE=false", "CUFILE_FORCE_COMPAT_MODE=false"}
+// environment of every child. cuFile and hipFile read these when they are loaded (cuFile API reference, "Environment variables";
+// "hipFile environment variables"): a file that would be copied through host memory is an error then.
+var environment = []string{"CUFILE_ALLOW_COMPAT_MODE=false", "CUFILE_FORCE_COMPAT_MODE=false",
+	"HIPFILE_ALLOW_COMPAT_MODE=false", "HIPFILE_FORCE_COMPAT_MODE=false"}
 
 // Survey asks what the devices of this machine can do. What goes wrong is part of the report: drivers that are
 // missing, that crash, that hang. The error is one of the caller's: a device that is not there, or a context that ended.

@@ -235,6 +235,9 @@ func TestSurvey(t *testing.T) {
 				t.Errorf("%s is %s in the survey and %s at a start", id, set[id].State, quick[id].State)
 			}
 		}
+		if info := dev.Info(); info.Backend == "metal" && info.Sim {
+			metalSurvey(t, d)
+		}
 		// What works on every device that is tested at all.
 		if info := dev.Info(); info.HostCPU {
 			works := []capabilities.ID{capabilities.MemHostMap, capabilities.Atomic32, capabilities.FenceSystem, capabilities.SubgroupSize, capabilities.AtomicFloat}

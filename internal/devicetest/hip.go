@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"testing"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
+	"github.com/dialtone-gpu/dialtone/hal"
 )
 
 // hipLibrary is where package hip is told which library to load.
@@ -33,4 +35,13 @@ func EmulateHIP() {
 		return
 	}
 	os.Setenv(hipLibrary, path) // and of child processes
+}
+
+// StandIn is the library that stands in for AMD's runtime, for package standin to order its faults; the test is skipped on other devices.
+func StandIn(t testing.TB, dev *hal.Device) string {
+	t.Helper()
+	if i := dev.Info(); i.Backend != "hip" || !i.Sim {
+		t.Skipf("%s: only what stands in for HIP fails to order", i.URI)
+	}
+	return os.Getenv(hipLibrary)
 }

@@ -50,6 +50,9 @@ func Build(folder string, options ...string) (path string, err error) {
 // folderVariable tells child processes where their parent keeps the stand-in.
 const folderVariable = "DIALTONE_TEST_METAL"
 
+// FaultVariable names a fault that a stand-in has from the start, for ever: for child processes, whose faults nobody else can order.
+const FaultVariable = "DIALTONE_TEST_METAL_FAULT"
+
 // Use builds a stand-in and makes the backend load it, here and in child processes that call Use too. Call it before anything asks for
 // devices. What it gives is to be called at the end, and removes what was made.
 func Use() (s *StandIn, end func() error, err error) {
@@ -81,6 +84,9 @@ func Use() (s *StandIn, end func() error, err error) {
 	s = &StandIn{setup: lib.Lookup("standin_setup"), fault: lib.Lookup("standin_fault"), live: lib.Lookup("standin_live"), started: lib.Lookup("standin_started")}
 	compiler, include, place := dl.CString(clang), dl.CString(filepath.Join(source, "include")), dl.CString(folder)
 	s.setup.Call(uintptr(unsafe.Pointer(&compiler[0])), uintptr(unsafe.Pointer(&include[0])), uintptr(unsafe.Pointer(&place[0])))
+	if fault := os.Getenv(FaultVariable); fault != "" {
+		s.Fault(fault, -1)
+	}
 	metal.UseStandIn(path)
 	return s, end, nil
 }

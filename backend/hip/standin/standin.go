@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 // sources is the folder of the C sources, found from the folder of any package of the module, which is where tests run.
@@ -87,4 +89,37 @@ func Build(options ...string) (string, error) {
 	})
 	path, _ := cache.Path(key)
 	return path, err
+}
+
+// Faults makes calls of the loaded stand-in at path fail as spec says, which standin.c explains; "" ends it.
+func Faults(path, spec string) error {
+	f, err := lookup(path, "standin_faults")
+	if err != nil {
+		return err
+	}
+	text := dl.CString(spec)
+	f.Call(uintptr(unsafe.Pointer(&text[0])))
+	return nil
+}
+
+// Seen is how often a call was made since the last Faults that named it, -1 if that did not.
+func Seen(path, call string) (int, error) {
+	f, err := lookup(path, "standin_seen")
+	if err != nil {
+		return 0, err
+	}
+	name := dl.CString(call)
+	return int(f.Call(uintptr(unsafe.Pointer(&name[0])))), nil
+}
+
+func lookup(path, symbol string) (dl.Func, error) {
+	lib, err := dl.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	f := lib.Lookup(symbol)
+	if f == 0 {
+		return 0, fmt.Errorf("%s has no %s: it stands in for nothing", path, symbol)
+	}
+	return f, nil
 }

@@ -29,7 +29,7 @@
 typedef const char *SEL;
 typedef struct class *Class;
 typedef struct object { Class isa; long refs; } *id;
-struct method { const char *name; void *imp; int optional; /* newer systems have it */ SEL sel; };
+struct method { const char *name; void *imp; int since; /* version of macOS; 0: always there */ SEL sel; };
 struct class {
     Class isa; /* its metaclass, which holds the class's own methods */
     const char *name;
@@ -53,8 +53,9 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *form
 /* --- faults --- */
 
 static struct { const char *name; int times; } faults[] = {
-    {"no device"}, {"old system"}, {"allocate"}, {"queue"}, {"command buffer"}, {"encoder"}, {"pipeline"}, {"compile hangs"},
+    {"no device"}, {"old system"}, {"macOS 13"}, {"allocate"}, {"queue"}, {"command buffer"}, {"encoder"}, {"pipeline"}, {"compile hangs"},
     {"launch fails"}, {"out of memory"}, {"lost"}, {"launch hangs"},
+    {"file queue"}, {"file"}, {"load fails"}, {"load is cancelled"}, {"load lies"}, {"load hangs"},
 };
 static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fault_change = PTHREAD_COND_INITIALIZER;
@@ -120,7 +121,7 @@ static struct method *find(Class c, SEL sel) {
     for (i = 0; i < 2; i++)
         for (m = lists[i]; m && m->name; m++) {
             if (!m->sel) m->sel = sel_registerName(m->name); /* the same value from every thread */
-            if (m->sel == sel && !(m->optional && fault("old system"))) return m;
+            if (m->sel == sel && !(m->since && fault("old system")) && !(m->since > 13 && fault("macOS 13"))) return m;
         }
     return 0;
 }
@@ -286,6 +287,20 @@ static id error(const char *domain, long code, const char *text) {
     return &e->o;
 }
 
+struct url { struct object o; char *path; };
+static void url_dealloc(id o) { free(((struct url *)o)->path); }
+static id url_file(id self, SEL s, id path);
+static struct method none[] = {{0}};
+static struct method url_class[] = {{"fileURLWithPath:", (void *)url_file}, {0}};
+CLASS(NSURL, url, none, url_class, url_dealloc);
+static id url_file(id self, SEL s, id path) {
+    struct url *u;
+    if (path->isa != &NSString) die("fileURLWithPath: of %s", path->isa->name);
+    u = (struct url *)make(&NSURL);
+    u->path = strdup(((struct string *)path)->text);
+    return autorelease(&u->o);
+}
+
 struct plain { struct object o; };
 static id info_version(id self, SEL s) { return autorelease(string("Version 0.0 (stand-in)")); }
 static id info_shared(id self, SEL s) { return autorelease(make((Class)self)); }
@@ -344,7 +359,6 @@ static struct method library_methods[] = {{"functionNames", (void *)library_name
 CLASS(MTLLibrary, library, library_methods, 0, library_dealloc);
 
 static void function_dealloc(id o) { release(&((struct function *)o)->library->o); }
-static struct method none[] = {{0}};
 CLASS(MTLFunction, function, none, 0, function_dealloc);
 static id library_function(id self, SEL s, id name) {
     struct library *l = (struct library *)self;
@@ -631,9 +645,122 @@ static struct method options_methods[] = {{"setFastMathEnabled:", (void *)option
 static struct method options_class[] = {{"new", (void *)new_plain}, {0}};
 CLASS(MTLCompileOptions, plain, options_methods, options_class, 0);
 
+/* "MTLIOCommandQueue": files that are loaded into buffers, by a thread for each command buffer. */
+enum { MAX_LOADS = 16, PENDING = 0, CANCELLED, LOAD_ERROR, LOADED };
+struct file { struct object o; int descriptor; };
+struct load { struct buffer *buffer; struct file *file; size_t offset, size, from; };
+struct loads { struct object o; struct load at[MAX_LOADS]; int count, committed, status; id error; };
+
+static void file_dealloc(id o) { close(((struct file *)o)->descriptor); }
+CLASS(MTLIOFileHandle, file, none, 0, file_dealloc);
+
+static void loads_dealloc(id o) {
+    struct loads *l = (struct loads *)o;
+    int i;
+    for (i = 0; i < l->count; i++) {
+        release(&l->at[i].buffer->o);
+        release(&l->at[i].file->o);
+    }
+    release(l->error);
+}
+static void *loads_main(void *p) {
+    struct loads *l = p;
+    int i, status = LOADED;
+    hang("load hangs");
+    if (fault("load is cancelled")) status = CANCELLED;
+    else if (fault("load fails")) status = LOAD_ERROR;
+    for (i = 0; i < l->count && status == LOADED; i++) {
+        struct load *one = &l->at[i];
+        size_t done = 0;
+        while (done < one->size) {
+            const ssize_t n = pread(one->file->descriptor, one->buffer->contents + one->offset + done, one->size - done, (off_t)(one->from + done));
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) break;
+            done += (size_t)n;
+        }
+        if (done < one->size) status = LOAD_ERROR;
+        else if (fault("load lies")) one->buffer->contents[one->offset + one->size - 1] ^= 1;
+    }
+    if (status == LOAD_ERROR) l->error = error("MTLIOErrorDomain", 2, "Internal Error (stand-in)");
+    __atomic_store_n(&l->status, status, __ATOMIC_RELEASE);
+    release(&l->o);
+    return 0;
+}
+static void loads_buffer(id self, SEL s, id buffer, size_t offset, size_t size, id file, size_t from) {
+    struct loads *l = (struct loads *)self;
+    struct load *one = &l->at[l->count];
+    if (l->committed) die("loadBuffer: after commit");
+    if (buffer->isa != &MTLBuffer) die("loadBuffer: of %s", buffer->isa->name);
+    if (file->isa != &MTLIOFileHandle) die("loadBuffer: from %s", file->isa->name);
+    if (offset > ((struct buffer *)buffer)->size || size > ((struct buffer *)buffer)->size - offset)
+        die("loadBuffer: of %zu bytes at %zu of a buffer of %zu", size, offset, ((struct buffer *)buffer)->size);
+    if (l->count++ == MAX_LOADS) die("too many loads");
+    one->buffer = (struct buffer *)retain(buffer);
+    one->file = (struct file *)retain(file);
+    one->offset = offset, one->size = size, one->from = from;
+}
+static void loads_commit(id self, SEL s) {
+    struct loads *l = (struct loads *)self;
+    pthread_t thread;
+    if (l->committed) die("commit twice");
+    l->committed = 1;
+    start_thread(&thread, loads_main, retain(self));
+}
+static size_t loads_status(id self, SEL s) { return (size_t)__atomic_load_n(&((struct loads *)self)->status, __ATOMIC_ACQUIRE); }
+static id loads_error(id self, SEL s) { return ((struct loads *)self)->error; }
+static struct method loads_methods[] = {
+    {"loadBuffer:offset:size:sourceHandle:sourceHandleOffset:", (void *)loads_buffer}, {"commit", (void *)loads_commit},
+    {"status", (void *)loads_status}, {"error", (void *)loads_error}, {0},
+};
+CLASS(MTLIOCommandBuffer, loads, loads_methods, 0, loads_dealloc);
+
+static struct method loader_class[] = {{"new", (void *)new_plain}, {0}};
+CLASS(MTLIOCommandQueueDescriptor, plain, none, loader_class, 0);
+static id loader_commands(id self, SEL s) { return autorelease(make(&MTLIOCommandBuffer)); }
+static struct method loader_methods[] = {{"commandBuffer", (void *)loader_commands}, {0}};
+CLASS(MTLIOCommandQueue, plain, loader_methods, 0, 0);
+
+static id device_loader(id self, SEL s, id descriptor, id *why) {
+    *why = 0;
+    if (descriptor->isa != &MTLIOCommandQueueDescriptor) die("newIOCommandQueueWithDescriptor: of %s", descriptor->isa->name);
+    if (!fault("file queue")) return make(&MTLIOCommandQueue);
+    *why = autorelease(error("MTLIOErrorDomain", 2, "Internal Error (stand-in)"));
+    return 0;
+}
+static id device_file(id self, SEL s, id url, id *why) {
+    struct file *f;
+    int descriptor;
+    *why = 0;
+    if (url->isa != &NSURL) die("newIOFileHandleWithURL: of %s", url->isa->name);
+    descriptor = fault("file") ? -1 : open(((struct url *)url)->path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        *why = autorelease(error("MTLIOErrorDomain", 1, "Invalid URL (stand-in)"));
+        return 0;
+    }
+    f = (struct file *)make(&MTLIOFileHandle);
+    f->descriptor = descriptor;
+    return &f->o;
+}
+
+static id architecture_name(id self, SEL s) { return autorelease(string("stand-in")); }
+static struct method architecture_methods[] = {{"name", (void *)architecture_name}, {0}};
+CLASS(MTLArchitecture, plain, architecture_methods, 0, 0);
+
 static id device_name(id self, SEL s) { return autorelease(string("Stand-in GPU")); }
+static id device_architecture(id self, SEL s) { return autorelease(make(&MTLArchitecture)); }
 static uint64_t device_registry(id self, SEL s) { return 0x1234; }
 static signed char device_yes(id self, SEL s) { return 1; }
+static signed char device_no(id self, SEL s) { return 0; }
+static signed char device_sampling(id self, SEL s, size_t point) { return 0; }
+static size_t device_zero(id self, SEL s) { return 0; }
+static size_t device_nowhere(id self, SEL s) { return (size_t)-1; } /* MTLDeviceLocationUnspecified */
+static size_t device_shared(id self, SEL s) { return 32 << 10; }
+static id device_counters(id self, SEL s) { return autorelease(array(0)); }
+static void device_timestamps(id self, SEL s, uint64_t *cpu, uint64_t *gpu) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *cpu = *gpu = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 static signed char device_family(id self, SEL s, long family) { return (family >= 1001 && family <= 1008) || family == 2002 || family == 5001; }
 static uint64_t device_memory(id self, SEL s) { return 1ull << 32; }
 static size_t device_longest(id self, SEL s) { return (size_t)1 << 28; }
@@ -687,9 +814,16 @@ static id device_pipeline(id self, SEL s, id function, id *why) {
     return &p->o;
 }
 static struct method device_methods[] = {
-    {"name", (void *)device_name}, {"registryID", (void *)device_registry, 1}, {"hasUnifiedMemory", (void *)device_yes, 1},
-    {"supportsFamily:", (void *)device_family, 1}, {"recommendedMaxWorkingSetSize", (void *)device_memory, 1},
-    {"maxBufferLength", (void *)device_longest, 1}, {"maxThreadsPerThreadgroup", (void *)device_threads},
+    {"name", (void *)device_name}, {"registryID", (void *)device_registry, 10}, {"hasUnifiedMemory", (void *)device_yes, 10},
+    {"architecture", (void *)device_architecture, 14}, {"location", (void *)device_nowhere, 10}, {"locationNumber", (void *)device_zero, 10},
+    {"maxTransferRate", (void *)device_zero, 10}, {"isLowPower", (void *)device_no}, {"isHeadless", (void *)device_yes}, {"isRemovable", (void *)device_no, 10},
+    {"peerGroupID", (void *)device_zero, 10}, {"argumentBuffersSupport", (void *)device_zero, 10},
+    {"maxThreadgroupMemoryLength", (void *)device_shared, 10}, {"counterSets", (void *)device_counters, 10},
+    {"supportsCounterSampling:", (void *)device_sampling, 11}, {"sampleTimestamps:gpuTimestamp:", (void *)device_timestamps, 10},
+    {"newIOCommandQueueWithDescriptor:error:", (void *)device_loader, 13}, {"newIOHandleWithURL:error:", (void *)device_file, 13},
+    {"newIOFileHandleWithURL:error:", (void *)device_file, 14},
+    {"supportsFamily:", (void *)device_family, 10}, {"recommendedMaxWorkingSetSize", (void *)device_memory, 10},
+    {"maxBufferLength", (void *)device_longest, 10}, {"maxThreadsPerThreadgroup", (void *)device_threads},
     {"newCommandQueueWithMaxCommandBufferCount:", (void *)device_queue}, {"newBufferWithLength:options:", (void *)device_buffer},
     {"newLibraryWithSource:options:error:", (void *)device_library}, {"newComputePipelineStateWithFunction:error:", (void *)device_pipeline}, {0},
 };
@@ -703,8 +837,9 @@ PUBLIC id MTLCopyAllDevices(void) {
     return &a->o;
 }
 
-static Class classes[] = {&NSString, &NSArray, &NSError, &NSProcessInfo, &MTLDevice, &MTLCompileOptions, &MTLLibrary, &MTLFunction,
-    &MTLComputePipelineState, &MTLBuffer, &MTLCommandQueue, &MTLCommandBuffer, &MTLComputeCommandEncoder};
+static Class classes[] = {&NSString, &NSArray, &NSError, &NSProcessInfo, &NSURL, &MTLDevice, &MTLArchitecture, &MTLCompileOptions, &MTLLibrary,
+    &MTLFunction, &MTLComputePipelineState, &MTLBuffer, &MTLCommandQueue, &MTLCommandBuffer, &MTLComputeCommandEncoder,
+    &MTLIOCommandQueueDescriptor, &MTLIOCommandQueue, &MTLIOCommandBuffer, &MTLIOFileHandle};
 enum { CLASSES = sizeof classes / sizeof *classes };
 
 PUBLIC Class objc_getClass(const char *name) {

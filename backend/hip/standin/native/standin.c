@@ -9,7 +9,7 @@
 
    The variable DIALTONE_STANDIN_FAULTS, or standin_faults(), makes calls fail: "hipMalloc=2,hipStreamQuery=719@5,hipInit=hang,
    hipDeviceGetAttribute:87=1" are a result, a result from the fifth call on, a call that does not return, and a
-   result for one value of what the call is about. */
+   result for one value of what the call is about. "=0" only counts, for standin_seen(). */
 #define _GNU_SOURCE
 #define _XOPEN_SOURCE 700
 #include <dlfcn.h>
@@ -75,6 +75,17 @@ void standin_faults(const char *spec) {
     pthread_mutex_unlock(&fault_lock);
 }
 __attribute__((constructor)) static void faults_of_environment(void) { standin_faults(getenv("DIALTONE_STANDIN_FAULTS")); }
+
+/* How often a call was made that is among the faults, since they were set; -1 for another. */
+long standin_seen(const char *call) {
+    long n = -1;
+    int i;
+    pthread_mutex_lock(&fault_lock);
+    for (i = 0; i < nfaults; i++)
+        if (!strcmp(faults[i].call, call)) n = faults[i].seen;
+    pthread_mutex_unlock(&fault_lock);
+    return n;
+}
 
 static hipError_t fault(const char *call, long about) {
     long code = 0;
@@ -151,6 +162,7 @@ ASK(hipDeviceGetAttribute, (long)a, (int *v, hipDeviceAttribute_t a, int d), {
     case hipDeviceAttributeMultiprocessorCount: *v = (int)sysconf(_SC_NPROCESSORS_ONLN); break;
     case hipDeviceAttributeWarpSize: *v = gpus[d].lanes; break;
     case hipDeviceAttributeGcnArchName: strcpy((char *)v, gpus[d].arch); break;
+    case hipDeviceAttributeCanUseStreamWaitValue: *v = 1; break;
     case 10017: *v = 100000; break; /* hipDeviceAttributeWallClockRate, since HIP 5.3 */
     default: r = hipErrorInvalidValue;
     }
@@ -166,6 +178,8 @@ hipError_t hipGetDevicePropertiesR0600(void *p, int d) {
 
 /* --- streams --- */
 
+static void *signal_memory; /* what streams may wait for: one allocation at a time */
+
 typedef struct function {
     entry_point entry;
     const unsigned *sizes; /* count, then each parameter's */
@@ -179,6 +193,8 @@ typedef struct op {
     size_t n;
     struct ihipEvent_t *e;
     uint64_t mark;
+    uint32_t *word, value, mask;
+    int waits; /* for the word, or else writes it */
 } op;
 struct ihipEvent_t { uint64_t recorded, reached; };
 struct ihipStream_t {
@@ -187,11 +203,15 @@ struct ihipStream_t {
     pthread_t thread;
 };
 
-static hipError_t run_op(struct ihipStream_t *s, op *o) {
+static hipError_t run_op(op *o) {
     uint64_t what[8];
     struct run *r;
     hipError_t bad;
-    (void)s;
+    if (o->word) {
+        if (!o->waits) __atomic_store_n(o->word, o->value, __ATOMIC_RELEASE);
+        else while ((__atomic_load_n(o->word, __ATOMIC_ACQUIRE) & o->mask) < o->value) nap(1024);
+        return hipSuccess;
+    }
     if (o->e || !o->f) {
         if (!o->e) memcpy(o->to, o->from, o->n);
         return hipSuccess;
@@ -220,7 +240,7 @@ static void *serve(void *p) {
         if (!(o = s->head)) break;
         if (!g->sticky) {
             pthread_mutex_unlock(&mu);
-            bad = run_op(s, o);
+            bad = run_op(o);
             pthread_mutex_lock(&mu);
         }
         if (bad) g->sticky = bad;
@@ -301,13 +321,42 @@ hipError_t hipEventQuery(hipEvent_t e) {
     return r;
 }
 
+static void word_op(hipStream_t s, int waits, void *word, uint32_t value, uint32_t mask) {
+    op *o = calloc(1, sizeof *o);
+    o->word = word, o->value = value, o->mask = mask, o->waits = waits;
+    push(s, o);
+}
+CALL(hipStreamWriteValue32, -1, (hipStream_t s, void *word, uint32_t value, unsigned flags), {
+    OF_STREAM(s)
+    if (!word || (uintptr_t)word % 4 || flags) r = hipErrorInvalidValue;
+    else word_op(s, 0, word, value, 0);
+})
+CALL(hipStreamWaitValue32, (long)flags, (hipStream_t s, void *word, uint32_t value, unsigned flags, uint32_t mask), {
+    OF_STREAM(s)
+    if (!word || word != signal_memory || flags != hipStreamWaitValueGte) r = hipErrorInvalidValue;
+#ifndef STANDIN_WAITS_FOR_NOTHING
+    else word_op(s, 1, word, value, mask);
+#else
+    (void)value, (void)mask;
+#endif
+})
+
 /* --- memory --- */
 
 CALL(hipMalloc, -1, (void **p, size_t n), {
     if (n > (size_t)1 << 30 || posix_memalign(p, 256, n)) { r = hipErrorOutOfMemory; break; }
     if (n <= 1 << 20) memset(*p, 0xa5, n); /* nobody promises zeros */
 })
-CALL(hipFree, -1, (void *p), { drain(current); free(p); })
+CALL(hipExtMallocWithFlags, (long)flags, (void **p, size_t n, unsigned flags), {
+    if (flags != hipMallocSignalMemory || n != 8) { r = hipErrorInvalidValue; break; }
+    if (signal_memory || posix_memalign(p, 64, 64)) { r = hipErrorOutOfMemory; break; }
+    signal_memory = *p;
+})
+CALL(hipFree, -1, (void *p), {
+    drain(current);
+    if (p == signal_memory) signal_memory = 0;
+    free(p);
+})
 CALL(hipHostMalloc, (long)flags, (void **p, size_t n, unsigned flags), {
     if (flags & ~(unsigned)(hipHostMallocPortable | hipHostMallocMapped | hipHostMallocCoherent)) { r = hipErrorInvalidValue; break; }
     if (n > (size_t)1 << 30 || posix_memalign(p, 4096, n)) r = hipErrorOutOfMemory;

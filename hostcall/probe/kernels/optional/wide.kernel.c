@@ -26,7 +26,12 @@
 #define wide_min(p, v) atomicMin((unsigned long long *)(p), (unsigned long long)(v))
 #define wide_max(p, v) atomicMax((unsigned long long *)(p), (unsigned long long)(v))
 #elif defined(__METAL_VERSION__)
-#error "not tried in this language"
+/* "Metal Shading Language Specification", atomic_ulong: in device memory, without a result, and not on every GPU. */
+#if PROBE_LEVEL != 1
+#error "of 64-bit atomics the language has min and max alone"
+#endif
+#define wide_min(p, v) metal::atomic_min_explicit((device metal::atomic_ulong *)(p), (hc_u64)(v), metal::memory_order_relaxed)
+#define wide_max(p, v) metal::atomic_max_explicit((device metal::atomic_ulong *)(p), (hc_u64)(v), metal::memory_order_relaxed)
 #elif defined(__TINYC__)
 #error "tcc has no 64-bit atomics"
 #else
