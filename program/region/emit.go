@@ -178,6 +178,7 @@ func (e *emitter) operation(op machine.Operation) {
 // check leaves if there was a trap.
 func (e *emitter) check() {
 	if e.dirty {
+		e.usesVM = true
 		e.line("VM_CHECK(%s)", e.failed)
 		e.dirty = false
 	}
