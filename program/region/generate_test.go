@@ -361,7 +361,7 @@ func (g *gen) statement() {
 			g.emit(wasm.Drop)
 		}
 	case 12:
-		if g.one(30) {
+		if g.one(12) {
 			g.emit(wasm.Unreachable)
 		} else {
 			for range 3 {

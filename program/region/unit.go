@@ -14,11 +14,16 @@ type unit struct {
 	fuel  bool // loops count what they execute
 	whole bool // functions may do everything: they are those of a program, not of regions
 	reach map[int]*reach
+
+	bind     map[int]int // of a program: the numbers of imported functions
+	indirect []indirect  // and the kinds of calls through tables
 }
 
 // reach is what a function does with those that it calls.
 type reach struct {
 	loops, traps bool
+	calls        bool // it calls functions of the program, and so may come back to itself
+	hosts, grows bool
 	functions    []int // with itself, callees first
 	size, depth  int   // instructions of all of them; nested loops
 	unfit        string
@@ -86,32 +91,46 @@ func (u *unit) emitter(fn int) *emitter {
 // small is up to how many instructions a function may be put where it is called.
 const small = 40
 
+// params are the parameters that functions have besides their own, and arguments the same in a call.
+func (u *unit) params(r *reach) (params, arguments []string) {
+	add := func(yes bool, param, argument string) {
+		if yes {
+			params, arguments = append(params, param), append(arguments, argument)
+		}
+	}
+	add(u.whole && r.hosts, "HC", "hc")
+	add(true, "vm_state *state", "state")
+	add(u.whole && r.hosts, "GLOBAL hc_u64 *area", "area")
+	add(u.whole && r.calls, "hc_u32 room", "room")
+	add(u.fuel && r.loops, "hc_u32 *fuel", "fuel")
+	return params, arguments
+}
+
 // head is the head of a function in C.
 func (u *unit) head(fn int) string {
-	t := u.s.m.Types[u.s.m.Funcs[fn].Type]
 	how := "HC_NOINLINE"
 	if c := &u.s.body(fn)[0]; c.size <= small && c.depth == 0 && len(c.calls) == 0 && !u.whole {
 		how = "DEVICE"
 	}
+	return u.declare(how, fmt.Sprintf("vm_function_%d", fn), u.s.m.Types[u.s.m.Funcs[fn].Type], u.of(fn))
+}
+
+// declare is the head of a C function of type t, with the parameters that go before those.
+func (u *unit) declare(how, name string, t wasm.FuncType, r *reach, before ...string) string {
 	result := "void"
 	if t.Results != "" {
 		result = cType(wasm.ValType(t.Results[0]))
 	}
-	params := []string{"vm_state *state"}
-	if u.counts(fn) {
-		params = append(params, "hc_u32 *fuel")
-	}
+	params, _ := u.params(r)
+	params = append(params, before...)
 	for i, p := range []byte(t.Params) {
 		params = append(params, fmt.Sprintf("%s l%d", cType(wasm.ValType(p)), i))
 	}
 	for i := 1; i < len(t.Results); i++ {
 		params = append(params, fmt.Sprintf("%s *result%d", cType(wasm.ValType(t.Results[i])), i))
 	}
-	return fmt.Sprintf("%s %s vm_function_%d(%s)", how, result, fn, strings.Join(params, ", "))
+	return fmt.Sprintf("%s %s %s(%s)", how, result, name, strings.Join(params, ", "))
 }
-
-// counts reports that a function is given fuel.
-func (u *unit) counts(fn int) bool { return u.fuel && u.of(fn).loops }
 
 // function emits a function.
 func (u *unit) function(b *strings.Builder, fn int) {
@@ -123,6 +142,9 @@ func (u *unit) function(b *strings.Builder, fn int) {
 	e.w.Begin(fn)
 	e.walk()
 	fmt.Fprintf(b, "%s {\n", u.head(fn))
+	if u.whole && u.of(fn).calls {
+		fmt.Fprintf(b, "    if (room == 0u) {\n        state->trap = VM_STACK_EXHAUSTED;\n        return %s;\n    }\n", e.failed)
+	}
 	e.prologue(b)
 	for i := len(t.Params); i < len(e.locals); i++ {
 		if e.used[uint32(i)] {
@@ -162,19 +184,31 @@ func (e *emitter) result(values []value) {
 	e.line("return %s;", values[0].c)
 }
 
-// call calls a function of the module.
+// call calls a function.
 func (e *emitter) call() {
 	fn := int(e.w.Index)
 	t := e.s.m.Types[e.s.m.Funcs[fn].Type]
+	if e.s.imported(fn) {
+		e.callHost(fn, t)
+		return
+	}
+	e.invoke(fmt.Sprintf("vm_function_%d", fn), t, e.unit.of(fn))
+}
+
+// invoke calls a C function of type t, with the arguments that go before those.
+func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, before ...string) {
 	args := e.popAll(len(t.Params))
 	e.check()
-	r := e.unit.of(fn)
-	list := []string{"state"}
-	if e.unit.counts(fn) {
+	_, list := e.unit.params(r)
+	if i := slices.Index(list, "room"); i >= 0 {
+		list[i] = "room - 1u"
+	}
+	counts := slices.Contains(list, "fuel")
+	if counts {
 		e.usesFuel = true
 		e.line("*fuel = left;")
-		list = append(list, "fuel")
 	}
+	list = append(list, before...)
 	for _, a := range args {
 		list = append(list, a.c)
 	}
@@ -182,28 +216,35 @@ func (e *emitter) call() {
 	for i := 1; i < len(results); i++ {
 		list = append(list, "&"+results[i].c)
 	}
-	call := fmt.Sprintf("vm_function_%d(%s);", fn, strings.Join(list, ", "))
+	call := fmt.Sprintf("%s(%s);", name, strings.Join(list, ", "))
 	if len(results) > 0 {
 		call = results[0].c + " = " + call
 	}
 	e.line("%s", call)
-	if e.unit.counts(fn) {
+	if counts {
 		e.line("left = *fuel;")
 	}
-	if r.traps {
-		e.usesVM = true
-		e.line("vm->trap = state->trap;")
-		e.dirty = true
-		e.check()
-	}
+	e.look(r)
 	for _, r := range results {
 		r.fixed = true
 		e.push(r)
 	}
 }
 
-func (e *emitter) callIndirect() { panic("BUG: a region with call_indirect") }
-func (e *emitter) grow()         { panic("BUG: a region with memory.grow") }
+// look sees what a call has done to the state.
+func (e *emitter) look(r *reach) {
+	if !r.traps && !r.grows {
+		return
+	}
+	e.usesVM = true
+	if r.grows {
+		e.line("own = *state;")
+	} else {
+		e.line("vm->trap = state->trap;")
+	}
+	e.dirty = true
+	e.check()
+}
 
 // loop emits a region.
 func (u *unit) loop(b *strings.Builder, r *Region, number int) {
