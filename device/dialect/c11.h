@@ -23,6 +23,16 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_GENERIC 1
 #define HC_ONE_SPACE 1
 #define HC_DOUBLE 1
+#define HC_SUBNORMALS 1
+#define HC_EXACT_DIVISION 1
+#ifndef __TINYC__
+#define HC_SQRT32(x) __builtin_sqrtf(x)
+#define HC_SQRT64(x) __builtin_sqrt(x)
+#define HC_CLZ32(x) __builtin_clz(x)
+#define HC_CLZ64(x) __builtin_clzll(x)
+#define HC_POPCOUNT32(x) __builtin_popcount(x)
+#define HC_POPCOUNT64(x) __builtin_popcountll(x)
+#endif
 #define HC_WIDE 1
 
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_

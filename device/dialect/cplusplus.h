@@ -19,6 +19,8 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC_ONE_SPACE 1
 #define HC_WORD_COPIES 1
 #define HC_DOUBLE 1
+#define HC_SUBNORMALS 1
+#define HC_EXACT_DIVISION 1
 #define HC_WIDE 1
 
 #define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_

@@ -2,6 +2,13 @@
    explicit order and scope (PTX ISA, "Memory Consistency Model"); nothing here needs a header. */
 #define HC_LANES 32
 
+#define HC_SQRT32(x) __fsqrt_rn(x)
+#define HC_SQRT64(x) __dsqrt_rn(x)
+#define HC_CLZ32(x) __clz((int)(x))
+#define HC_CLZ64(x) __clzll((long long)(x))
+#define HC_POPCOUNT32(x) __popc(x)
+#define HC_POPCOUNT64(x) __popcll(x)
+
 #define HC_DIM_(v, d) ((d) == 0 ? v.x : (d) == 1 ? v.y : v.z)
 #define hc_global_id_in(d) (HC_DIM_(blockIdx, d) * HC_DIM_(blockDim, d) + HC_DIM_(threadIdx, d))
 #define hc_local_id_in(d) HC_DIM_(threadIdx, d)

@@ -31,6 +31,11 @@
 #define HC_LANES __AMDGCN_WAVEFRONT_SIZE
 #endif
 
+#define HC_CLZ32(x) __builtin_clz(x)
+#define HC_CLZ64(x) __builtin_clzll(x)
+#define HC_POPCOUNT32(x) __builtin_popcount(x)
+#define HC_POPCOUNT64(x) __builtin_popcountll(x)
+
 #define HC_DIM_(f, d) ((d) == 0 ? f##_x() : (d) == 1 ? f##_y() : f##_z())
 #define hc_local_id_in(d) HC_DIM_(__builtin_amdgcn_workitem_id, d)
 #define hc_group_id_in(d) HC_DIM_(__builtin_amdgcn_workgroup_id, d)

@@ -22,6 +22,8 @@ typedef unsigned long hc_size;
 #define HC_UNROLL
 #define HC_CPLUSPLUS 1
 #define HC_NO_LONG_LONG 1
+#define HC_CLZ32(x) metal::clz((hc_u32)(x))
+#define HC_POPCOUNT32(x) metal::popcount((hc_u32)(x))
 
 /* Ids are attributes of a kernel's parameters, so they are handed on with the rest. */
 #define HC device hc_u32 *hc_local_, device hc_u32 *hc_mail_, constant hc_params &hc_params_, \

@@ -21,7 +21,16 @@ typedef size_t hc_size;
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define HC_DOUBLE 1
+#define HC_SQRT64(x) sqrt((double)(x))
 #endif
+/* What a float is on this device is for the host to say: see package opencl. */
+#ifdef HC_EXACT_DIVISION
+#define HC_SQRT32(x) sqrt((float)(x))
+#endif
+#define HC_CLZ32(x) clz((uint)(x))
+#define HC_CLZ64(x) clz((ulong)(x))
+#define HC_POPCOUNT32(x) popcount((uint)(x))
+#define HC_POPCOUNT64(x) popcount((ulong)(x))
 
 #define HC __global hc_u32 *hc_local_, __global hc_u32 *hc_mail_, const hc_params hc_params_
 #define hc hc_local_, hc_mail_, hc_params_

@@ -113,9 +113,7 @@ func split(file []byte) [][]byte {
 	return sections
 }
 
-func join(sections [][]byte) []byte {
-	return append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Join(sections, nil)...)
-}
+func join(sections [][]byte) []byte { return file(sections...) }
 
 // seeds are valid modules of the specification's test suite of at most most bytes, without custom sections.
 func seeds(t testing.TB, most int) [][]byte {

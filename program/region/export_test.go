@@ -1,0 +1,4 @@
+package region
+
+// LocalTypes is localTypes, for tests.
+var LocalTypes = localTypes

@@ -1,0 +1,276 @@
+package region
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dialtone-gpu/dialtone/program/wasm"
+)
+
+// A Binding gives the number by which the host knows a function that the module imports.
+type Binding func(module, name string) (number int, err error)
+
+// Program returns a whole module in C, for the dialects that have recursion: CUDA C++, HIP C++ and C11. Each function is one, and a call through
+// a table is a switch. The text goes behind that of package machine, and behind
+//
+//	void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area)
+//
+// which calls the host's function of that number, at once: its parameters are in area, a slot each, and so are its results behind it. If it
+// sets vm->trap, to a trap or to another number, the program ends. area is what the caller of the program gave. What is called is
+//
+//	void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area, hc_u32 room)
+//
+// which calls the start function, if there is one, and then the exported function that entry names, which takes and returns nothing; room is how deep calls may
+// nest. Memory and globals have what they begin with. VM_MOST_PAGES is how far memory may grow.
+//
+// An error names what a program in C cannot have: tables that change, and references.
+func Program(m *wasm.Module, entry string, bind Binding) (string, error) {
+	u := newUnit(m)
+	u.whole = true
+	u.bind = map[int]int{}
+	main := slices.IndexFunc(m.Exports, func(e wasm.Export) bool { return e.Kind == wasm.KindFunc && e.Name == entry })
+	if main < 0 {
+		return "", fmt.Errorf("the module exports no function %q", entry)
+	}
+	calls := []int{int(m.Exports[main].Index)}
+	if m.Start >= 0 {
+		calls = slices.Insert(calls, 0, m.Start)
+	}
+	for _, fn := range calls {
+		if t := m.Types[m.Funcs[fn].Type]; t != (wasm.FuncType{}) {
+			return "", fmt.Errorf("function %d has the type %v, so that it cannot be called first", fn, t)
+		}
+	}
+	for _, i := range m.Imports {
+		if i.Kind != wasm.KindFunc {
+			return "", fmt.Errorf("import of a %v: %s.%s", i.Kind, i.Module, i.Name)
+		}
+		n, err := bind(i.Module, i.Name)
+		if err != nil {
+			return "", err
+		}
+		u.bind[int(i.Index)] = n
+	}
+	if err := u.resolve(); err != nil {
+		return "", err
+	}
+	var b, bodies strings.Builder
+	b.WriteString(check)
+	b.WriteString(grow)
+	for fn := range m.Funcs {
+		if !u.s.imported(fn) {
+			b.WriteString(u.head(fn) + ";\n")
+			u.function(&bodies, fn)
+		}
+	}
+	if err := u.dispatch(&b, &bodies); err != nil {
+		return "", err
+	}
+	b.WriteString("\n" + bodies.String())
+	b.WriteString("DEVICE void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area, hc_u32 room) {\n")
+	for _, fn := range calls {
+		if u.s.imported(fn) {
+			fmt.Fprintf(&b, "    vm_host(hc, state, %du, area);\n", u.bind[fn])
+		} else {
+			_, list := u.params(u.of(fn))
+			fmt.Fprintf(&b, "    vm_function_%d(%s);\n", fn, strings.Join(list, ", "))
+		}
+		b.WriteString("    if (state->trap != VM_NO_TRAP) return;\n")
+	}
+	b.WriteString("}\n")
+	return b.String(), nil
+}
+
+const grow = `DEVICE hc_u32 vm_grow(vm_state *vm, hc_u32 pages) {
+    const hc_u32 old = (hc_u32)(vm->bytes >> 16);
+    if (pages > VM_MOST_PAGES - old) return 0xffffffffu;
+    vm_set(vm->memory, vm->bytes, 0u, (hc_u64)pages << 16);
+    vm->bytes += (hc_u64)pages << 16;
+    return old;
+}
+
+`
+
+// resolve finds what functions do with those that they call.
+func (u *unit) resolve() error {
+	for fn := range u.s.m.Funcs {
+		if u.s.imported(fn) {
+			continue
+		}
+		c := u.s.body(fn)[0]
+		if c.unfit != 0 {
+			return fmt.Errorf("function %d has %v", fn, c.unfit)
+		}
+		calls := c.hosts || len(c.calls) > 0
+		u.reach[fn] = &reach{traps: c.traps || calls, calls: calls, hosts: c.hosts, grows: c.grows || c.hosts}
+	}
+	for changed := true; changed; {
+		changed = false
+		for fn, r := range u.reach {
+			for _, callee := range u.s.body(fn)[0].calls {
+				o := u.reach[int(callee)]
+				if o.hosts && !r.hosts || o.grows && !r.grows {
+					r.hosts, r.grows, changed = r.hosts || o.hosts, r.grows || o.grows, true
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// everything is what a call through a table may do.
+var everything = &reach{traps: true, calls: true, hosts: true, grows: true}
+
+func (e *emitter) callHost(fn int, t wasm.FuncType) {
+	args := e.popAll(len(t.Params))
+	e.check()
+	for i, a := range args {
+		e.line("area[%d] = %s;", i, a.c)
+	}
+	e.line("vm_host(hc, state, %du, area);", e.unit.bind[fn])
+	e.look(everything)
+	for i, r := range []byte(t.Results) {
+		v := value{typ: wasm.ValType(r)}
+		v.c = fmt.Sprintf("(%s)area[%d]", cType(v.typ), i)
+		e.push(e.keep(v))
+	}
+}
+
+func (e *emitter) callIndirect() {
+	t := e.s.m.Types[e.w.Index]
+	index := e.fix(e.pop())
+	u := e.unit
+	way := indirect{e.w.Index2, t}
+	n := slices.Index(u.indirect, way)
+	if n < 0 {
+		n = len(u.indirect)
+		u.indirect = append(u.indirect, way)
+	}
+	e.invoke(fmt.Sprintf("vm_indirect_%d", n), t, everything, index.c)
+}
+
+func (e *emitter) grow() {
+	pages := e.pop()
+	e.check()
+	e.usesVM = true
+	v := e.keep(value{c: fmt.Sprintf("vm_grow(state, %s)", pages.c), typ: wasm.I32})
+	e.line("vm->bytes = state->bytes;")
+	e.push(v)
+}
+
+// An indirect is a kind of calls: through that table, of functions of that type.
+type indirect struct {
+	table uint32
+	t     wasm.FuncType
+}
+
+// elements gives the functions in a table, -1 where there is none.
+func (u *unit) elements(table uint32) ([]int, error) {
+	const most = 1 << 20
+	m := u.s.m
+	if n := m.Tables[table].Min; n > most {
+		return nil, fmt.Errorf("table %d has %d elements, more than %d", table, n, most)
+	}
+	all := make([]int, m.Tables[table].Min)
+	for i := range all {
+		all[i] = -1
+	}
+	for i, e := range m.Elems {
+		if e.Mode != wasm.Active || e.Table != table {
+			continue
+		}
+		if e.Offset.Op != wasm.I32Const || e.Offset.Value+uint64(len(e.Init)) > uint64(len(all)) {
+			return nil, fmt.Errorf("element segment %d does not fit into table %d", i, table)
+		}
+		for k, c := range e.Init {
+			at := &all[e.Offset.Value+uint64(k)]
+			switch c.Op {
+			case wasm.RefFunc:
+				*at = int(c.Value)
+			case wasm.RefNull:
+				*at = -1
+			default:
+				return nil, fmt.Errorf("element segment %d has %v", i, c.Op)
+			}
+		}
+	}
+	return all, nil
+}
+
+// dispatch emits a function for each kind of calls through tables, and their prototypes.
+func (u *unit) dispatch(prototypes, bodies *strings.Builder) error {
+	for n, way := range u.indirect {
+		elements, err := u.elements(way.table)
+		if err != nil {
+			return err
+		}
+		head := u.declare("HC_NOINLINE", fmt.Sprintf("vm_indirect_%d", n), way.t, everything, "hc_u32 index")
+		fmt.Fprintf(prototypes, "%s;\n", head)
+		declared := slices.ContainsFunc(u.indirect[:n], func(o indirect) bool { return o.table == way.table })
+		cases := map[int]string{}
+		present := make([]uint32, len(elements)/32+1)
+		for i, fn := range elements {
+			if fn < 0 {
+				continue
+			}
+			present[i/32] |= 1 << (i % 32)
+			if u.s.m.Types[u.s.m.Funcs[fn].Type] == way.t {
+				cases[fn] += fmt.Sprintf("case %du: ", i)
+			}
+		}
+		if !declared {
+			fmt.Fprintf(prototypes, "CONSTANT hc_u32 vm_table_%d[%d] = {", way.table, len(present))
+			for _, word := range present {
+				fmt.Fprintf(prototypes, "%#xu, ", word)
+			}
+			prototypes.WriteString("};\n")
+		}
+		fmt.Fprintf(bodies, "%s {\n    switch (index) {\n", head)
+		for _, fn := range slices.Sorted(maps.Keys(cases)) {
+			fmt.Fprintf(bodies, "    %s\n%s", cases[fn], u.pass(fn, way.t))
+		}
+		fmt.Fprintf(bodies, "    default:\n        state->trap = index < %du && (vm_table_%d[index >> 5] >> (index & 31u) & 1u) != 0u ? VM_MISMATCH : VM_UNDEFINED;\n    }\n",
+			len(elements), way.table)
+		if way.t.Results != "" {
+			bodies.WriteString("    return 0u;\n")
+		}
+		bodies.WriteString("}\n\n")
+	}
+	return nil
+}
+
+// pass hands a call through a table on.
+func (u *unit) pass(fn int, t wasm.FuncType) string {
+	var b strings.Builder
+	if u.s.imported(fn) {
+		for i := range t.Params {
+			fmt.Fprintf(&b, "        area[%d] = l%[1]d;\n", i)
+		}
+		fmt.Fprintf(&b, "        vm_host(hc, state, %du, area);\n", u.bind[fn])
+		for i := 1; i < len(t.Results); i++ {
+			fmt.Fprintf(&b, "        *result%d = (%s)area[%[1]d];\n", i, cType(wasm.ValType(t.Results[i])))
+		}
+		if t.Results == "" {
+			b.WriteString("        return;\n")
+		} else {
+			fmt.Fprintf(&b, "        return (%s)area[0];\n", cType(wasm.ValType(t.Results[0])))
+		}
+		return b.String()
+	}
+	_, list := u.params(u.of(fn))
+	for i := range t.Params {
+		list = append(list, fmt.Sprintf("l%d", i))
+	}
+	for i := 1; i < len(t.Results); i++ {
+		list = append(list, fmt.Sprintf("result%d", i))
+	}
+	call := fmt.Sprintf("vm_function_%d(%s);", fn, strings.Join(list, ", "))
+	if t.Results == "" {
+		fmt.Fprintf(&b, "        %s\n        return;\n", call)
+	} else {
+		fmt.Fprintf(&b, "        return %s\n", call)
+	}
+	return b.String()
+}
