@@ -38,7 +38,7 @@ func (b *build) rustc(dir string) (rustc, error) {
 	if len(all) > 0 {
 		what = fmt.Sprintf("no rustc in PATH has a standard library for WASI (tried %s)", strings.Join(all, ", "))
 	}
-	return rustc{}, &Missing{b.path, what, "rustup target add wasm32-wasip1, or Debian's packages rustc, libstd-rust-dev-wasm32 and lld"}
+	return rustc{}, &Missing{b.path, what, "run rustup target add wasm32-wasip1, or install Debian's rustc, libstd-rust-dev-wasm32 and lld"}
 }
 
 // rustLinker gives a linker for WebAssembly where there is no rust-lld, which rustc takes by itself, from its own folder or from PATH.
@@ -55,7 +55,7 @@ func (b *build) rustLinker(dir, rustc string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", &Missing{b.path, rustc + " has no linker for WebAssembly", "install lld (Debian's package has that name)"}
+	return "", &Missing{b.path, rustc + " has no linker for WebAssembly", "install Debian's lld"}
 }
 
 func (b *build) rust() (string, error) {
@@ -63,7 +63,8 @@ func (b *build) rust() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	args := []string{"--target", r.target, "--edition", "2021", "-O", "-o", b.module()}
+	// Debug information of the standard library is most of a module otherwise; names of functions stay.
+	args := []string{"--target", r.target, "--edition", "2021", "-O", "-C", "strip=debuginfo", "-o", b.module()}
 	if r.linker != "" {
 		args = append(args, "-C", "linker="+r.linker)
 	}
@@ -77,7 +78,7 @@ func (b *build) cargo() (string, error) {
 	}
 	command, err := exec.LookPath(filepath.Join(filepath.Dir(r.path), "cargo")) // of the same version
 	if err != nil {
-		return "", &Missing{b.path, "there is no cargo beside " + r.path, "install it: with rustup, or Debian's package cargo"}
+		return "", &Missing{b.path, "there is no cargo beside " + r.path, "install it with rustup, or Debian's cargo"}
 	}
 	restore, err := b.keepLock(command)
 	if err != nil {
