@@ -63,8 +63,10 @@ func (b *build) rust() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Debug information of the standard library is most of a module otherwise; names of functions stay.
-	args := []string{"--target", r.target, "--edition", "2021", "-O", "-C", "strip=debuginfo", "-o", b.module()}
+	args := []string{"--target", r.target, "--edition", "2021", "-O", "-o", b.module(),
+		"--crate-name", "program", // not every file's name could be one
+		"-C", "strip=debuginfo", // which is most of a module otherwise, the standard library's; names of functions stay
+	}
 	if r.linker != "" {
 		args = append(args, "-C", "linker="+r.linker)
 	}

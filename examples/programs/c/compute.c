@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { N = 96, SIDE = 96, MOST = 200, WORDS = 1 << 16 };
+enum { N = 128, SIDE = 192, MOST = 200, WORDS = 1 << 16 };
 
 static float a[N][N], b[N][N], product[N][N];
 static uint32_t words[WORDS];

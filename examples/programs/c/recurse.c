@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT = 500000, NUMBERS = 20000 };
+enum { LIMIT = 500000, NUMBERS = 8000 };
 
 static char composite[LIMIT];
 
@@ -42,6 +42,6 @@ static unsigned sorted(int (*compare)(const void *, const void *)) {
 
 int main(int argc, char **argv) {
     for (int times = argc > 1 ? atoi(argv[1]) : 1; times > 0; times--)
-        printf("%d primes, fib %u, sorted %08x %08x\n", primes(), fib(24), sorted(ascending), sorted(descending));
+        printf("%d primes, fib %u, sorted %08x %08x\n", primes(), fib(26), sorted(ascending), sorted(descending));
     return 0;
 }
