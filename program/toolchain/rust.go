@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -108,6 +109,7 @@ func (b *build) cargo() (string, error) {
 		for _, p := range programs {
 			names = append(names, strings.TrimSuffix(filepath.Base(p), ".wasm"))
 		}
+		slices.Sort(names) // they come as they are done
 		return "", fmt.Errorf("%s: several programs (%s): build one with cargo build --target %s and name its module",
 			b.path, strings.Join(names, ", "), r.target)
 	}

@@ -195,7 +195,7 @@ func TestCompilerErrors(t *testing.T) {
 		{"Cargo library", map[string]string{"p/Cargo.toml": cargoToml, "p/src/lib.rs": ""}, "p", "", "p: not a program: the package is a library"},
 		{"Cargo programs", map[string]string{"p/Cargo.toml": cargoToml, "p/src/bin/a.rs": rustProgram, "p/src/bin/b.rs": rustProgram}, "p", "", "p: several programs (a, b): build one with cargo build --target wasm32-wasi"},
 		{"C", map[string]string{"d/a.c": "int main(void) { return missing; }\n"}, "d/a.c", "d/a.c:1:25: error: use of undeclared identifier 'missing'", "d/a.c: clang"},
-		{"C without main", map[string]string{"a.c": "int x;\n"}, "a.c", "main", "a.c: clang"},
+		{"C, linked", map[string]string{"a.c": "int missing(void);\nint main(void) { return missing(); }\n"}, "a.c", "undefined symbol: missing", "a.c: clang"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			noteTemporary(t)
