@@ -55,11 +55,11 @@ func (b *build) lacks(clang string) []string {
 	if _, err := exec.LookPath(ask("-print-prog-name=wasm-ld")); err != nil {
 		packages = append(packages, "lld"+infix)
 	}
-	// What it does not find it prints as it was asked.
+	// What it does not find it prints as it was asked, and the last one wherever it should be.
 	if !filepath.IsAbs(ask("-print-file-name=libc.a")) {
 		packages = append(packages, "wasi-libc")
 	}
-	if !exists(ask("--rtlib=compiler-rt", "-print-libgcc-file-name")) {
+	if _, err := os.Stat(ask("--rtlib=compiler-rt", "-print-libgcc-file-name")); err != nil {
 		packages = append(packages, "libclang-rt"+infix+"-dev-wasm32")
 	}
 	return packages

@@ -18,7 +18,6 @@ package toolchain
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -134,6 +133,10 @@ func Build(ctx context.Context, path string, out io.Writer) ([]byte, error) {
 		}
 		b := &build{ctx: ctx, path: path, folder: folder, out: out}
 		if file, err = b.compile(kind); err != nil {
+			// A compiler that was ended may look like one that is not there.
+			if ended := ctx.Err(); ended != nil {
+				err = fmt.Errorf("%s: %w", path, ended)
+			}
 			return nil, err
 		}
 	}
@@ -197,14 +200,7 @@ func (b *build) run(cmd *exec.Cmd) error {
 	if cmd.Stdout == nil {
 		cmd.Stdout = b.out
 	}
-	return b.failed(cmd, cmd.Run())
-}
-
-func (b *build) failed(cmd *exec.Cmd, err error) error {
-	if ended := b.ctx.Err(); err != nil && ended != nil {
-		err = ended
-	}
-	if err != nil {
+	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %s: %w", b.path, filepath.Base(cmd.Path), err)
 	}
 	return nil
@@ -233,9 +229,4 @@ func everywhere(name string) []string {
 		}
 	}
 	return all
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return path != "" && !errors.Is(err, os.ErrNotExist)
 }

@@ -343,7 +343,7 @@ func TestEnds(t *testing.T) {
 		t.Skip(err)
 	}
 	t.Chdir(t.TempDir())
-	put(t, ".", map[string]string{"a.go": goProgram})
+	put(t, ".", map[string]string{"a.go": goProgram, "a.rs": rustProgram, "a.c": cProgram, "p/Cargo.toml": cargoToml})
 	doubles(t, map[string]string{"go": fmt.Sprintf(`[ "$1" = env ] && exit; %s -c 'echo started; %s 60; echo not ended'; true`, sh, sleep)})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	out := &watched{then: func() { cancel(errors.New("enough")) }}
@@ -353,8 +353,10 @@ func TestEnds(t *testing.T) {
 	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 4*time.Second || out.text.String() != "started\n" {
 		t.Errorf("%v after %v, having printed %q", err, took, &out.text)
 	}
-	if _, err := toolchain.Build(ctx, "a.go", out); !errors.Is(err, context.Canceled) {
-		t.Errorf("with a context that has ended: %v", err)
+	for _, path := range []string{"a.go", "a.rs", "a.c", "p"} {
+		if _, err := toolchain.Build(ctx, path, out); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s with a context that has ended: %v", path, err)
+		}
 	}
 }
 
