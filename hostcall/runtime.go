@@ -12,6 +12,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall/call"
+	"github.com/dialtone-gpu/dialtone/hostcall/errno"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
@@ -105,6 +106,24 @@ func (r *Runtime) Register(name string, f Function) error {
 	}
 	r.functions[name] = registered{op: wire.Opcode(op), serve: f}
 	return nil
+}
+
+// Declare makes a call known to files that are loaded afterwards, for which every launch gives the function ([Launch.Functions]).
+// It may be declared more than once.
+func (r *Runtime) Declare(name string) error {
+	r.mutex.Lock()
+	_, known := r.functions[name]
+	r.mutex.Unlock()
+	if known {
+		return nil
+	}
+	err := r.Register(name, func(context.Context, *Lane) error { return errno.ENOSYS })
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if _, known := r.functions[name]; known {
+		return nil // by somebody else meanwhile
+	}
+	return err
 }
 
 // own binds the functions of a launch to the opcodes of those that they replace.

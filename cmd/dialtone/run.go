@@ -16,6 +16,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
+	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
 // job is the command line of run.
@@ -27,29 +28,46 @@ type job struct {
 	timeout        time.Duration
 	file           string
 	args           []string
+
+	kind      toolchain.Kind
+	instances int
+	perLane   bool
+	memory    string
+	tier      string
 }
 
 func (p *process) newRun() *cobra.Command {
 	var j job
 	cmd := &cobra.Command{
-		Use:   "run [flags] FILE.kernel.c [ARGS...]",
-		Short: "Run a kernel file as a program",
-		Long: `Compiles a kernel file for a device, launches one of its kernels, and serves what it asks for
-while it runs. Flags behind FILE belong to the kernel: hc_argv(0) is FILE, what follows are
-the others.
+		Use:   "run [flags] FILE [ARGS...]",
+		Short: "Run a program on a device",
+		Long: `Runs a program on a device and serves what it asks for meanwhile. FILE is
 
-The kernel has the standard streams, the clocks and random bytes; --dir and --env give it more.
+  NAME.wasm          a WebAssembly module for WASI preview 1
+  NAME.rs NAME.c     a Rust or C program, which rustc or clang compiles to one
+  NAME.go, a folder  a Go program, or a package of Go or Cargo, likewise
+  NAME.kernel.c      kernel C: one of the file's kernels is launched
 
-The exit code is the kernel's: the low eight bits of what it gave hc_exit, 0 if it simply
-ended. 1 is a kernel that does not compile or went wrong, 2 a command line that cannot be
-followed, 124 a --timeout that passed, 134 hc_abort or hc_assert, 128+N a signal N that ended
-it. The first Ctrl-C ends the run, the second does not wait for it.`,
-		Example: `  dialtone run --dir .:/ examples/hello/hello.kernel.c
+Flags behind FILE belong to the program: its argument 0 is FILE, what follows are the others.
+It has the standard streams, the clocks and random bytes; --dir and --env give it more.
+
+The exit code is the program's: the low eight bits of what it exited with, 0 if it simply
+ended; of several instances, that of the first which is not 0. 1 is a program that does not
+compile or went wrong, 2 a command line that cannot be followed, 124 a --timeout that passed,
+134 a trap of a program, or hc_abort or hc_assert of a kernel, 128+N a signal N that ended it.
+The first Ctrl-C ends the run, the second does not wait for it.`,
+		Example: `  dialtone run hello.rs
+  dialtone run --dir data:/data:ro ./cmd/count /data
+  dialtone run --instances 1000 simulate.wasm
+  dialtone run --dir .:/ examples/hello/hello.kernel.c
   dialtone run --grid 64 --block 8x8 --device opencl:0 mandelbrot.kernel.c
   dialtone run --dir src:/src:ro --dir out:/out --env LANG=C count.kernel.c --fast /src`,
-		Args: between(1, -1, "FILE.kernel.c"),
+		Args: between(1, -1, "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			j.file, j.args = args[0], args
+			if err := j.sort(cmd.Flags().Changed); err != nil {
+				return err
+			}
 			return p.run(cmd.Context(), j)
 		},
 	}
@@ -60,9 +78,13 @@ it. The first Ctrl-C ends the run, the second does not wait for it.`,
 	transportFlag(cmd, &j.transport)
 	f.Var(&j.grid, "grid", "`groups` in up to three dimensions: N, NxM or NxMxK (default 1)")
 	f.Var(&j.block, "block", "work-`items` of a group, likewise (default 1)")
-	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the kernel, `HOST[:GUEST[:ro]]`; may be repeated")
-	f.StringArrayVar(&j.env, "env", nil, "set a variable of the kernel's environment, `K=V`; may be repeated")
-	f.DurationVar(&j.timeout, "timeout", 0, "end the kernel after that `time`, as in 30s (default none)")
+	f.IntVar(&j.instances, "instances", 1, "run so many instances of a program, each with a memory of its own: `N`")
+	f.BoolVar(&j.perLane, "per-lane", false, "an instance in each lane of a subgroup, not one for each subgroup")
+	f.StringVar(&j.memory, "memory", "", "`bytes` that an instance's memory may have, as in 64MiB (default by the device, at most 256MiB)")
+	f.StringVar(&j.tier, "tier", "", "regions: loops that only compute are compiled for the device; interpreter: nothing is (default `regions`)")
+	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the program, `HOST[:GUEST[:ro]]`; may be repeated")
+	f.StringArrayVar(&j.env, "env", nil, "set a variable of the program's environment, `K=V`; may be repeated")
+	f.DurationVar(&j.timeout, "timeout", 0, "end the program after that `time`, as in 30s (default none)")
 	return cmd
 }
 
@@ -125,12 +147,15 @@ func (j *job) entry(text string) error {
 }
 
 func (p *process) run(ctx context.Context, j job) error {
-	text, err := os.ReadFile(j.file)
-	if err != nil {
-		return usage(err)
-	}
-	if err := j.entry(string(text)); err != nil {
-		return err
+	var text []byte
+	if j.kind == toolchain.Kernel {
+		var err error
+		if text, err = os.ReadFile(j.file); err != nil {
+			return usage(err)
+		}
+		if err := j.entry(string(text)); err != nil {
+			return err
+		}
 	}
 	over := plan.Policy{Transport: plan.Transport(j.transport)}
 	if err := over.Check(); err != nil {
@@ -144,17 +169,24 @@ func (p *process) run(ctx context.Context, j job) error {
 		return err
 	}
 	return p.on(ctx, j.device, func(ctx context.Context, dev *hal.Device) error {
-		return p.runOn(ctx, dev, j, string(text), allowed)
+		rt, err := p.runtime(ctx, dev, over)
+		switch {
+		case err != nil:
+			return err
+		case j.kind == toolchain.Kernel:
+			return p.runKernel(ctx, rt, j, string(text), allowed)
+		}
+		return p.runProgram(ctx, rt, j, allowed)
 	})
 }
 
-func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string, allowed policy.Policy) error {
-	uri := dev.Info().URI
-	p.stage("probing %s", uri)
-	rt, err := hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn, Policy: plan.Policy{Transport: plan.Transport(j.transport)}})
-	if err != nil {
-		return err
-	}
+func (p *process) runtime(ctx context.Context, dev *hal.Device, over plan.Policy) (*hostcall.Runtime, error) {
+	p.stage("probing %s", dev.Info().URI)
+	return hostcall.New(ctx, dev, &hostcall.Options{Warn: p.warn, Policy: over})
+}
+
+func (p *process) runKernel(ctx context.Context, rt *hostcall.Runtime, j job, text string, allowed policy.Policy) error {
+	uri := rt.Device().Info().URI
 	p.stage("compiling %s for %s", j.file, uri)
 	prog, err := rt.Load(ctx, j.file, text)
 	if err != nil {
@@ -164,24 +196,29 @@ func (p *process) runOn(ctx context.Context, dev *hal.Device, j job, text string
 
 	defer service.CatchSIGPIPE()()
 	defer p.lingering()()
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if j.timeout > 0 {
-		limited, cancel = context.WithTimeoutCause(ctx, j.timeout, timeout(j.timeout))
-	}
+	limited, cancel := j.limit(ctx)
 	defer cancel()
 	res, err := prog.Run(limited, hostcall.Launch{Kernel: j.kernel, Grid: j.grid, Group: j.block, Policy: allowed, Grace: grace})
 	if err != nil {
-		return verdict(limited, uri, j.kernel, res, err)
+		return verdict(limited, kernelStage(uri, j.kernel), res.ExitCode, err)
 	}
 	if err := errors.Join(prog.Close(), rt.Close()); err != nil {
 		return err
 	}
-	return exited(res)
+	return exited(res.ExitCode)
 }
 
-// exited is the end of a kernel that came to one.
-func exited(res hostcall.Result) error {
-	if code := service.ExitCode(service.Exit{Code: int32(res.ExitCode)}); code != 0 {
+// limit gives a context that --timeout ends.
+func (j *job) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if j.timeout > 0 {
+		return context.WithTimeoutCause(ctx, j.timeout, timeout(j.timeout))
+	}
+	return ctx, func() {}
+}
+
+// exited is the end of a program that came to one.
+func exited(code int) error {
+	if code := service.ExitCode(service.Exit{Code: int32(code)}); code != 0 {
 		return status{code: code}
 	}
 	return nil
@@ -191,8 +228,8 @@ type timeout time.Duration
 
 func (t timeout) Error() string { return fmt.Sprintf("ended after %v (--timeout)", time.Duration(t)) }
 
-// verdict turns the error of a run into the message and the exit code.
-func verdict(ctx context.Context, uri, kernel string, res hostcall.Result, err error) error {
+// verdict turns the error of a run into the message, which begins with what ran, and the exit code; that is exit if a kernel called hc_exit.
+func verdict(ctx context.Context, what string, exit int, err error) error {
 	still := errors.Is(err, hostcall.ErrStillRunning)
 	over := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	code := service.ExitCode(err)
@@ -203,16 +240,16 @@ func verdict(ctx context.Context, uri, kernel string, res hostcall.Result, err e
 		if i, ok := cause.(interruption); ok {
 			code = i.code()
 		}
-		err = fmt.Errorf("%s: %w", kernelStage(uri, kernel), cause)
+		err = fmt.Errorf("%s: %w", what, cause)
 		if still {
 			err = fmt.Errorf("%w; %w", err, hostcall.ErrStillRunning)
 		}
 	case still && code == exitFailure:
 		// It called hc_exit, which ends everything: the rest of it ends with this process.
-		return exited(res)
+		return exited(exit)
 	case code != exitFailure:
 		// hc_abort or hc_assert. That something else still runs matters to nobody: the process ends.
-		err = fmt.Errorf("%s: %w", kernelStage(uri, kernel), said(err))
+		err = fmt.Errorf("%s: %w", what, said(err))
 	case errors.Is(err, hal.ErrInvalid):
 		code = exitUsage
 	default:

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/policy"
+	"github.com/dialtone-gpu/dialtone/hostcall/service"
+	"github.com/dialtone-gpu/dialtone/program"
+	"github.com/dialtone-gpu/dialtone/program/toolchain"
+)
+
+// Flags of run that are for one sort of file.
+var (
+	kernelFlags  = []string{"kernel", "grid", "block"}
+	programFlags = []string{"instances", "per-lane", "memory", "tier"}
+)
+
+// sort finds out what the file is, and refuses flags that say nothing about it.
+func (j *job) sort(changed func(flag string) bool) error {
+	kind, err := toolchain.KindOf(j.file)
+	if err != nil {
+		return usage(err)
+	}
+	j.kind = kind
+	others, what := programFlags, "programs, and this is kernel C"
+	if kind != toolchain.Kernel {
+		others, what = kernelFlags, "kernel C, and this is a program"
+	}
+	for _, name := range others {
+		if changed(name) {
+			return usagef("--%s is for %s: %s", name, what, j.file)
+		}
+	}
+	if j.instances < 1 {
+		return usagef("--instances %d: at least 1", j.instances)
+	}
+	if _, err := parseBytes(j.memory); err != nil {
+		return usagef("--memory %s: %w", j.memory, err)
+	}
+	return nil
+}
+
+// parseBytes reads a size such as 64MiB; "" is 0.
+func parseBytes(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, shift := s, 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if rest, ok := strings.CutSuffix(s, unit); ok {
+			number, shift = rest, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
+	if err != nil || n == 0 || n > math.MaxUint64>>shift {
+		return 0, errors.New("a size is a number of bytes, or one of KiB, MiB or GiB, as in 64MiB")
+	}
+	return n << shift, nil
+}
+
+func (p *process) runProgram(ctx context.Context, rt *hostcall.Runtime, j job, allowed policy.Policy) error {
+	uri := rt.Device().Info().URI
+	if j.kind != toolchain.Module {
+		p.stage("compiling %s (%v)", j.file, j.kind)
+	}
+	module, err := toolchain.Build(ctx, j.file, p.stderr)
+	if err != nil {
+		return err
+	}
+	p.stage("compiling %s for %s", j.file, uri)
+	prog, err := program.Load(ctx, rt, j.file, module, program.Options{Tier: program.Tier(j.tier)})
+	if err != nil {
+		return err
+	}
+	what := uri + ": " + j.file
+	p.progress.done()
+	p.tell(what)
+
+	defer service.CatchSIGPIPE()()
+	defer p.lingering()()
+	limited, cancel := j.limit(ctx)
+	defer cancel()
+	memory, _ := parseBytes(j.memory)
+	res, err := prog.Run(limited, program.Launch{Instances: j.instances, PerLane: j.perLane, Memory: memory, Policy: allowed, Grace: grace})
+	if err != nil {
+		return verdict(limited, what, 0, err)
+	}
+	if err := errors.Join(prog.Close(), rt.Close()); err != nil {
+		return err
+	}
+	if err := trapped(what, res); err != nil {
+		return status{res.ExitCode(), err}
+	}
+	return exited(res.ExitCode())
+}
+
+// mostTraps are told one by one.
+const mostTraps = 5
+
+// trapped says which instances trapped; nil if none did.
+func trapped(what string, res program.Result) error {
+	var said []string
+	more := 0
+	for i, e := range res.Ends {
+		switch {
+		case e.Trap == nil:
+		case len(said) == mostTraps:
+			more++
+		case len(res.Ends) == 1:
+			said = append(said, e.Trap.Error())
+		default:
+			said = append(said, fmt.Sprintf("instance %d: %v", i, e.Trap))
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	if more > 0 {
+		said = append(said, fmt.Sprintf("and %d instances more", more))
+	}
+	return fmt.Errorf("%s: %s", what, strings.Join(said, "; "))
+}
