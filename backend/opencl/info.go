@@ -107,7 +107,7 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 		lim.svm = num(deviceSVMCapabilities)
 	}
 	lim.sharesHost = info.HostCPU || num(deviceHostUnifiedMemory) != 0
-	lim.buildOptions = buildOptions
+	lim.buildOptions = buildOptions(num(deviceSingleFPConfig))
 	if info.Sim {
 		lim.buildOptions += noOptimization
 	}

@@ -13,8 +13,22 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// buildOptions: the dialect, with the floating point that it prescribes.
-const buildOptions = "-cl-std=CL1.2"
+// buildOptions gives the dialect, and tells the kernel library what a float is on this device: OpenCL C leaves it open, and has no macro for it.
+// Divisions and roots are rounded as everywhere else, where the device can. config is CL_DEVICE_SINGLE_FP_CONFIG.
+func buildOptions(config uint64) string {
+	options := "-cl-std=CL1.2"
+	if config&fpInfNaN == 0 || config&fpRoundToNearest == 0 {
+		return options
+	}
+	options += " -DHC_EXACT_FLOAT=1"
+	if config&fpDenorm != 0 {
+		options += " -DHC_SUBNORMALS=1"
+	}
+	if config&fpCorrectlyRounded != 0 {
+		options += " -cl-fp32-correctly-rounded-divide-sqrt -DHC_EXACT_DIVISION=1"
+	}
+	return options
+}
 
 // noOptimization is for Oclgrind: it (21.10) takes a value that the optimizer has cut to 2 bits for one of 8, so that a switch over it
 // goes astray.

@@ -250,7 +250,7 @@ func (l *lowering) region(i int, construct label) {
 	r := l.native[i]
 	l.mark()
 	pc := l.pc()
-	table := l.targets(Instruction{Op: Native, Imm: uint64(i) | uint64(len(r.Exits)+1)<<32}, len(r.Exits)+1)
+	table := l.targets(Instruction{Op: Native, Imm: uint64(i) | uint64(len(r.Exits))<<32}, len(r.Exits))
 	away := -1
 	own := []int{}
 	for k, exit := range r.Exits {
@@ -258,8 +258,9 @@ func (l *lowering) region(i int, construct label) {
 		case exit == 0:
 			own = append(own, ^(table + k))
 			continue
-		case exit == ExitFunction:
-			exit = len(l.labels)
+		case exit == ExitAgain:
+			l.aim(^(table + k), pc)
+			continue
 		}
 		to := l.label(uint32(exit - 1))
 		if !l.isBody(to) || to.results == 0 {
@@ -275,7 +276,6 @@ func (l *lowering) region(i int, construct label) {
 		}
 		l.aim(^(table + k), away)
 	}
-	l.aim(^(table + len(r.Exits)), pc)
 	depth := l.walker.Depth()
 	for l.walker.Next() && l.walker.Depth() >= depth {
 	}

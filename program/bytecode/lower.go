@@ -21,13 +21,13 @@ type Region struct {
 	Func       int
 	Start, End int // of Func.Code, from the opcode of the block or loop to behind its end
 	// Exits are the labels that it goes to, as a br directly behind its end would number them if that were still inside: 0 is the construct's own
-	// end, 1 the innermost one around it. The function's body is the outermost one, and is also ExitFunction.
-	// The native code returns the index of the exit taken, or len(Exits) to be called again.
+	// end, 1 the innermost one around it, and so on to the function's body. ExitAgain calls the native code once more.
+	// It returns the index of the exit taken.
 	Exits []int
 }
 
-// ExitFunction is the exit of a region that returns from the function.
-const ExitFunction = -1
+// ExitAgain is the exit of a region that has stopped before its end.
+const ExitAgain = -1
 
 // Limits of the format.
 const (

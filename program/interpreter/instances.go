@@ -16,6 +16,7 @@ import (
 // Options are sizes of instances; 0 chooses.
 type Options struct {
 	Instances int // 1
+	Function  int // that they run; Enter has one run another
 	Pages     int // that the memory of one may have: what the module wants in the beginning, and 256 more
 	Slots     int // of all frames of one: 128 Ki, of 8 bytes each
 	Calls     int // that may be nested: 16 Ki
@@ -79,9 +80,10 @@ func (n *Instances) lay() error {
 	if pages < int(im.Memory.Min) {
 		return fmt.Errorf("the module begins with %d pages of memory, and may have %d", im.Memory.Min, pages)
 	}
-	header := make([]uint64, imageWords)
+	words := make([]uint64, imageWords) // those with names first
 	state := make([]uint64, stateWords)
 	state[statePC] = bytecode.Boot
+	state[stateEntry] = uint64(im.Entries[o.Function])
 	state[stateBytes] = uint64(im.Memory.Min) * bytecode.PageBytes
 	state[stateLimit] = uint64(pages) * bytecode.PageBytes
 	place := func(words []uint64) uint64 {
@@ -89,32 +91,35 @@ func (n *Instances) lay() error {
 		state = append(state, words...)
 		return at
 	}
-	header[imageGlobals] = place(im.Globals)
-	header[imageDataLengths] = place(lengths(im.Datas))
-	header[imageElemLengths] = place(lengths(im.Elems))
-	header[imageTables] = place(make([]uint64, len(im.Tables)*tableWords))
+	words[imageGlobals] = place(im.Globals)
+	words[imageDataLengths] = place(lengths(im.Datas))
+	words[imageElemLengths] = place(lengths(im.Elems))
+	words[imageTables] = place(make([]uint64, len(im.Tables)*tableWords))
 	for i, t := range im.Tables {
 		most := uint64(len(t.Elements) + moreElements)
 		if o.Elements > 0 {
 			most = uint64(max(o.Elements, len(t.Elements)))
 		}
 		most = min(most, uint64(t.Max))
-		d := header[imageTables] + uint64(i*tableWords)
+		d := words[imageTables] + uint64(i*tableWords)
 		at := place(t.Elements)
 		place(make([]uint64, most-uint64(len(t.Elements))))
 		state[d+tableAt], state[d+tableSize], state[d+tableMost] = at, uint64(len(t.Elements)), most
 	}
-	header[imageCalls] = uint64(len(state))
-	header[imageCallsEnd] = header[imageCalls] + uint64(o.Calls)
-	header[imageFrames] = header[imageCallsEnd]
-	header[imageFramesEnd] = header[imageFrames] + uint64(max(o.Slots, im.BootFrame))
-	header[imageStateWords] = header[imageFramesEnd]
-	header[imageMemoryBytes] = state[stateLimit]
-	header[imageInstances] = uint64(o.Instances)
+	words[imageCalls] = uint64(len(state))
+	words[imageCallsEnd] = words[imageCalls] + uint64(o.Calls)
+	words[imageFrames] = words[imageCallsEnd]
+	words[imageFramesEnd] = words[imageFrames] + uint64(max(o.Slots, im.BootFrame))
+	words[imageStateWords] = words[imageFramesEnd]
+	words[imageMemoryBytes] = state[stateLimit]
+	words[imageInstances] = uint64(o.Instances)
 
-	words := header
-	header[imageTemplate], header[imageTemplateWords] = uint64(len(words)), uint64(len(state))
+	words[imageTemplate], words[imageTemplateWords] = uint64(len(words)), uint64(len(state))
 	words = append(words, state...)
+	words[imageEntries], words[imageFunctions] = uint64(len(words)), uint64(len(im.Entries))
+	for _, e := range im.Entries {
+		words = append(words, uint64(e))
+	}
 	words = segments(words, imageDatas, im.Datas, wordsOf)
 	words = segments(words, imageElems, im.Elems, func(refs []uint64) []uint64 { return refs })
 	words = chunks(words, im.Memory)

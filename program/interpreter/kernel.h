@@ -16,6 +16,18 @@ KERNEL(vm_prepare, GLOBAL const hc_u64 *image, GLOBAL hc_u64 *state, GLOBAL hc_u
     }
 }
 
+/* The function that an instruction belongs to, 2^32-1 for none. */
+DEVICE hc_u32 vm_function(GLOBAL const hc_u64 *image, hc_u64 pc) {
+    GLOBAL const hc_u64 *entries = image + image[VM_IMAGE_ENTRIES];
+    hc_u32 from = 0u, to = (hc_u32)image[VM_IMAGE_FUNCTIONS];
+    while (from < to) {
+        const hc_u32 middle = (from + to) / 2u;
+        if (entries[middle] <= pc) from = middle + 1u;
+        else to = middle;
+    }
+    return from - 1u;
+}
+
 /* Runs instances, one for each work-item. fuel is how many branches one may take before it is another's turn. Between a checkpoint and the next
    an instance changes its memory, so nothing there may make it leave. */
 KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_u64 *state, GLOBAL hc_u8 *memory, hc_u32 fuel) {
@@ -26,21 +38,30 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
     vm_state vm;
     if (instance >= image[VM_IMAGE_INSTANCES]) return;
     if (!HC_RESTORE(s)) s.waits = s.got = 0u;
-    if (hc_cancelled() || own[VM_STATE_TRAP] != 0u) return;
+    if (hc_cancelled() || (own[VM_STATE_TRAP] != 0u && s.waits != VM_WAITS_TRAP)) return;
     vm.memory = memory + (hc_size)instance * (hc_size)image[VM_IMAGE_MEMORY_BYTES];
     vm.bytes = own[VM_STATE_BYTES];
     vm.globals = own + image[VM_IMAGE_GLOBALS];
     vm.trap = 0u;
     for (;;) {
-        if (s.waits == VM_WAITS_HOST) {
+        if (s.waits == VM_WAITS_HOST || s.waits == VM_WAITS_TRAP) {
             GLOBAL const hc_u64 *call = code + 2u * (hc_size)(own[VM_STATE_PC] - 1u);
-            GLOBAL hc_u64 *args = own + image[VM_IMAGE_FRAMES] + own[VM_STATE_FP] + (call[0] >> VM_D_SHIFT & VM_SLOT_MASK);
-            hc_u32 result = 0u;
-            const hc_u32 step = vm_wasi_step(hc, &vm, (hc_u32)call[1], instance, args, &s.got, &result);
-            if (step == 2u) return;
-            if (step == 1u) {
+            GLOBAL hc_u64 *args = own + VM_STATE_ARGS;
+            hc_u32 function = VM_TRAPPED, result = 0u, step;
+            if (s.waits == VM_WAITS_HOST) {
+                args = own + image[VM_IMAGE_FRAMES] + own[VM_STATE_FP] + (call[0] >> VM_D_SHIFT & VM_SLOT_MASK);
+                function = (hc_u32)call[1];
+            }
+            step = vm_wasi_step(hc, &vm, function, instance, args, &s.got, &result);
+            if (step == VM_STEP_LEAVE) return;
+            if (step == VM_STEP_AGAIN) {
                 HC_CHECKPOINT(s);
                 continue;
+            }
+            if (s.waits == VM_WAITS_TRAP) return;
+            if (step == VM_STEP_OVER) {
+                own[VM_STATE_TRAP] = VM_STOP_END;
+                return;
             }
             if (call[1] >> 32 != 0u) args[0] = result;
 #ifdef HC_RELAUNCH
@@ -51,21 +72,25 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
 #endif
         }
         vm_interpret(code, image, own, &vm, fuel);
+        s.got = 0u;
         if (vm.trap == VM_STOP_HOST) {
             s.waits = VM_WAITS_HOST;
-#ifdef HC_RELAUNCH
         } else if (vm.trap == VM_STOP_FUEL) {
+#ifdef HC_RELAUNCH
             s.waits = VM_WAITS_FUEL;
 #else
-        } else if (vm.trap == VM_STOP_FUEL) {
             s.waits = VM_WAITS_NOT;
             if (hc_cancelled()) return;
+            continue;
 #endif
         } else {
             own[VM_STATE_TRAP] = vm.trap;
-            return;
+            if (vm.trap == VM_STOP_END || VM_TRAPPED == VM_NOT_REPORTED) return;
+            own[VM_STATE_ARGS] = vm.trap;
+            own[VM_STATE_ARGS + 1u] = vm_function(image, own[VM_STATE_PC] - 1u);
+            own[VM_STATE_ARGS + 2u] = own[VM_STATE_PC] - 1u;
+            s.waits = VM_WAITS_TRAP;
         }
-        s.got = 0u;
         HC_CHECKPOINT(s);
     }
 }

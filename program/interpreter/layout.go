@@ -25,6 +25,8 @@ const (
 	imageChunks        // in image: for each chunk of the initial memory where in the image it is, 0 for one of zeros
 	imageChunkCount
 	imageInstances
+	imageEntries   // in image: where each function begins, in instructions
+	imageFunctions // how many there are
 	imageWords
 )
 
@@ -37,7 +39,8 @@ const (
 	stateTrap         // 0 while the program runs; then stopEnd or the number of its trap
 	stateEntry        // of the function to run
 	stateSteps        // instructions executed, if they are counted
-	stateWords
+	stateArgs         // of the call that reports a trap
+	stateWords = stateArgs + 3
 )
 
 const (
@@ -60,7 +63,19 @@ const (
 	waitsNot = iota
 	waitsHost
 	waitsFuel
+	waitsTrap
 )
+
+// What vm_wasi_step returns.
+const (
+	_         = iota // done: the result is there
+	stepAgain        // after a checkpoint
+	stepLeave        // the kernel, now: nothing was changed
+	stepOver         // the instance has come to its end
+)
+
+// notReported is no number of a call.
+const notReported = 1<<32 - 1
 
 // chunkBytes is the unit in which initial memory is zero or not.
 const chunkBytes = 4096
@@ -73,12 +88,14 @@ var defines = []struct {
 	{"IMAGE_DATAS", imageDatas}, {"IMAGE_ELEMS", imageElems}, {"IMAGE_CALLS", imageCalls}, {"IMAGE_CALLS_END", imageCallsEnd},
 	{"IMAGE_FRAMES", imageFrames}, {"IMAGE_FRAMES_END", imageFramesEnd}, {"IMAGE_STATE_WORDS", imageStateWords},
 	{"IMAGE_MEMORY_BYTES", imageMemoryBytes}, {"IMAGE_TEMPLATE", imageTemplate}, {"IMAGE_TEMPLATE_WORDS", imageTemplateWords},
-	{"IMAGE_CHUNKS", imageChunks}, {"IMAGE_CHUNK_COUNT", imageChunkCount}, {"IMAGE_INSTANCES", imageInstances},
+	{"IMAGE_CHUNKS", imageChunks}, {"IMAGE_CHUNK_COUNT", imageChunkCount}, {"IMAGE_INSTANCES", imageInstances}, {"IMAGE_ENTRIES", imageEntries},
+	{"IMAGE_FUNCTIONS", imageFunctions},
 	{"STATE_PC", statePC}, {"STATE_FP", stateFP}, {"STATE_DEPTH", stateDepth}, {"STATE_BYTES", stateBytes}, {"STATE_LIMIT", stateLimit},
-	{"STATE_TRAP", stateTrap}, {"STATE_ENTRY", stateEntry}, {"STATE_STEPS", stateSteps},
+	{"STATE_TRAP", stateTrap}, {"STATE_ENTRY", stateEntry}, {"STATE_STEPS", stateSteps}, {"STATE_ARGS", stateArgs},
 	{"TABLE_AT", tableAt}, {"TABLE_SIZE", tableSize}, {"TABLE_MOST", tableMost}, {"TABLE_WORDS", tableWords},
 	{"STOP_END", stopEnd}, {"STOP_HOST", stopHost}, {"STOP_FUEL", stopFuel}, {"STOP_INVALID", stopInvalid},
-	{"WAITS_NOT", waitsNot}, {"WAITS_HOST", waitsHost}, {"WAITS_FUEL", waitsFuel},
+	{"WAITS_NOT", waitsNot}, {"WAITS_HOST", waitsHost}, {"WAITS_FUEL", waitsFuel}, {"WAITS_TRAP", waitsTrap},
+	{"STEP_AGAIN", stepAgain}, {"STEP_LEAVE", stepLeave}, {"STEP_OVER", stepOver}, {"NOT_REPORTED", notReported},
 	{"CHUNK_WORDS", chunkBytes / 8},
 }
 

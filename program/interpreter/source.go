@@ -22,6 +22,8 @@ var kernelText string
 type Parts struct {
 	// Host defines vm_wasi_step, which makes the calls of CallHost. Without it no image may have any.
 	Host string
+	// Trapped is the call by which the host is told of a trap: its number, the function's index, and the instruction. Nil for none.
+	Trapped *int
 	// Native defines vm_region_0 and so on, as many as Regions: the regions that an image was lowered with, in their order.
 	Native  string
 	Regions int
@@ -46,7 +48,11 @@ func Source(p Parts) string {
 	if p.Host == "" {
 		p.Host = noHost
 	}
-	b.WriteString(p.Host)
+	trapped := "VM_NOT_REPORTED"
+	if p.Trapped != nil {
+		trapped = fmt.Sprintf("%du", *p.Trapped)
+	}
+	fmt.Fprintf(&b, "#define VM_TRAPPED %s\n%s", trapped, p.Host)
 	b.WriteString(native(p))
 	before, after, found := strings.Cut(interpreterText, "@CASES@\n")
 	if !found {
