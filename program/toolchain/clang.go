@@ -72,12 +72,19 @@ func (b *build) c() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return b.module(), b.run(b.command(clang, wasi, "-O2",
+	object := filepath.Join(b.folder, "program.o")
+	err = b.run(b.command(clang, wasi, "-O2", "-c",
 		// Two of WebAssembly 2.0 that save instructions, and memory.copy and memory.fill.
 		"-mbulk-memory", "-msign-ext", "-mnontrapping-fptoint",
 		// With the first of them clang 14 gives errno storage of a thread, which wasi-libc's has not: there is one thread.
 		"-D_Thread_local=", "-D__thread=",
+		"-o", object, b.source()))
+	if err != nil {
+		return "", err
+	}
+	// By itself and without -O: clang would run the wasm-opt that it finds, which takes away the names of functions.
+	return b.module(), b.run(b.command(clang, wasi,
 		// The linker's own is 64 KiB, above the program's data, which a deeper stack overwrites; at the bottom it traps.
 		"-Wl,-z,stack-size=1048576", "-Wl,--stack-first",
-		"-o", b.module(), b.source(), "-lm"))
+		"-o", b.module(), object, "-lm"))
 }
