@@ -1,0 +1,324 @@
+package program_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
+	"github.com/dialtone-gpu/dialtone/hostcall/policy"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+	"github.com/dialtone-gpu/dialtone/internal/wasmtest"
+	"github.com/dialtone-gpu/dialtone/program"
+	"github.com/dialtone-gpu/dialtone/program/machine"
+)
+
+func TestMain(m *testing.M) {
+	devicetest.EmulateWarps()
+	devicetest.EmulateHIP()
+	devicetest.EmulateMetal()
+	devicetest.Main(m)
+}
+
+// target is a device with a way of calling and a tier.
+type target struct {
+	*hostcall.Runtime
+	tier program.Tier
+}
+
+// forEach runs a subtest on every device with each transport and tier.
+func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)) {
+	t.Helper()
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		for _, transport := range []plan.Transport{plan.Mailbox, plan.Stopping} {
+			t.Run(string(transport), func(t *testing.T) {
+				info := dev.Info()
+				if transport == plan.Stopping && (info.URI == "warp:0" || info.URI == "hip:1" && info.Sim) {
+					t.Skip("with relaunch every work-item calls alone, whatever the width of a subgroup: cpu:0 and hip:0 have the same text")
+				}
+				rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Warn: func(s string) { t.Errorf("warned: %s", s) }, Policy: plan.Policy{Transport: transport}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer rt.Close()
+				if got := rt.Plan().Transport; got != transport {
+					t.Skipf("%s has no %s", info.URI, transport)
+				}
+				for _, tier := range tiers {
+					t.Run(string(tier), func(t *testing.T) { f(t, target{rt, tier}) })
+				}
+			})
+		}
+	})
+}
+
+func load(t *testing.T, on target, module []byte) *program.Program {
+	t.Helper()
+	p, err := program.Load(t.Context(), on.Runtime, "test.wasm", module, program.Options{Tier: on.tier})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// ran is what a program did on a device.
+func ran(t *testing.T, p *program.Program, l program.Launch) (wasmtest.Ran, program.Result) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	l.Policy.Stdout, l.Policy.Stderr = &stdout, &stderr
+	res, err := p.Run(ctx, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasmtest.Ran{Stdout: stdout.String(), Stderr: stderr.String(), Code: res.ExitCode()}, res
+}
+
+// TestAsWazero has programs of three languages do what they do under wazero.
+func TestAsWazero(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "text"), []byte(strings.Repeat("the quick brown fox\njumps over\n", 300)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "data.json"), []byte(`{"a": [{"b": 1.5e3}, {"b": "zwölf"}, {"c": null}], "d": true}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	programs := []struct {
+		name string
+		args []string
+	}{
+		{"c/compute.c", []string{"1"}}, {"c/recurse.c", []string{"1"}}, {"rust/sort.rs", []string{"-n", "100"}}, {"rust/wc", []string{"/"}},
+		{"go/jsonq", []string{".a[].b", "/data.json"}},
+	}
+	var want sync.Map
+	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		for _, c := range programs {
+			t.Run(c.name, func(t *testing.T) {
+				if c.name == "go/jsonq" && on.tier != program.Interpreter {
+					t.Skip("a Go program's regions take long to compile, and are of the same kind as the others'")
+				}
+				module := wasmtest.Example(t, c.name)
+				allowed := policy.Policy{Args: append([]string{c.name}, c.args...), Dirs: []policy.Dir{{Host: folder, Guest: "/", ReadOnly: true}}}
+				once, _ := want.LoadOrStore(c.name, sync.OnceValues(func() (wasmtest.Ran, error) { return wasmtest.Run(context.Background(), module, allowed) }))
+				expected, err := once.(func() (wasmtest.Ran, error))()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := ran(t, load(t, on, module), program.Launch{Policy: allowed})
+				if d := cmp.Diff(expected, got); d != "" {
+					t.Errorf("wazero and the device differ (-wazero +device):\n%s", d)
+				}
+				if got.Stdout == "" {
+					t.Error("nothing was printed")
+				}
+			})
+		}
+	})
+}
+
+// source builds a C program that a test needs.
+func source(t *testing.T, text string) []byte {
+	t.Helper()
+	sources.mutex.Lock()
+	path := sources.paths[text]
+	if path == "" {
+		folder, err := os.MkdirTemp("", "dialtone-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(folder, "program.c")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sources.paths[text] = path
+	}
+	sources.mutex.Unlock()
+	return wasmtest.Build(t, path)
+}
+
+var sources = struct {
+	mutex sync.Mutex
+	paths map[string]string
+}{paths: map[string]string{}}
+
+const misbehaves = `
+#include <stdio.h>
+#include <stdlib.h>
+int deep(int n) { volatile char b[64]; b[0] = n; return n == 0 ? 0 : deep(n + 1) + b[0]; }
+__attribute__((noinline)) int divide(int a, int b) { return a / b; }
+int main(int argc, char **argv) {
+    const char *number = getenv("DIALTONE_INSTANCE");
+    volatile int turns = 0;
+    printf("instance %s\n", number);
+    fflush(stdout);
+    switch (argv[1][0] == '*' ? "0dmux"[atoi(number)] : argv[1][0]) {
+    case 'd': return divide(1, 0);
+    case 'm': return *(volatile int *)0xfffffff0;
+    case 'u': __builtin_trap();
+    case 's': return deep(1);
+    case 'x': exit(7);
+    case 'l': for (;;) turns++;
+    }
+    return 0;
+}
+`
+
+// TestTraps has programs do what they must not: they end, with the cause and the function, and others go on.
+func TestTraps(t *testing.T) {
+	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
+		p := load(t, on, source(t, misbehaves))
+		for arg, want := range map[string]struct {
+			cause    machine.Trap
+			function string
+		}{"d": {machine.Division, "divide"}, "m": {machine.Bounds, "main"}, "u": {machine.Unreachable, "main"}, "s": {machine.StackExhausted, "deep"}} {
+			got, res := ran(t, p, program.Launch{Policy: policy.Policy{Args: []string{"p", arg}}})
+			trap := res.Ends[0].Trap
+			if trap == nil || trap.Cause != want.cause || !strings.Contains(trap.Function, want.function) || got.Code != 134 || got.Stdout != "instance 0\n" {
+				t.Errorf("%s: got %+v, %v", arg, got, trap)
+			}
+		}
+		got, res := ran(t, p, program.Launch{Instances: 5, Policy: policy.Policy{Args: []string{"p", "*"}}})
+		var ends []string
+		for _, e := range res.Ends {
+			ends = append(ends, fmt.Sprint(e.Code, e.Trap != nil))
+		}
+		if want := []string{"0 false", "0 true", "0 true", "0 true", "7 false"}; !slices.Equal(ends, want) || got.Code != 134 {
+			t.Errorf("instances ended with %v, together with %d", ends, got.Code)
+		}
+		lines := strings.Split(strings.TrimSpace(got.Stdout), "\n")
+		slices.Sort(lines)
+		if want := []string{"instance 0", "instance 1", "instance 2", "instance 3", "instance 4"}; !slices.Equal(lines, want) {
+			t.Errorf("printed %q", lines)
+		}
+	})
+}
+
+// TestEndless has a program that does not end by itself: what it printed is there, and the run ends soon after its context.
+func TestEndless(t *testing.T) {
+	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		p := load(t, on, source(t, misbehaves))
+		ran(t, p, program.Launch{Policy: policy.Policy{Args: []string{"p", "0"}}}) // some drivers compile now
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		out := &firstWrite{wrote: cancel}
+		start := time.Now()
+		_, err := p.Run(ctx, program.Launch{Policy: policy.Policy{Args: []string{"p", "l"}, Stdout: out}})
+		if !errors.Is(err, context.Canceled) || errors.Is(err, hostcall.ErrStillRunning) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if got := out.text.String(); got != "instance 0\n" {
+			t.Errorf("printed %q", got)
+		}
+	})
+}
+
+// firstWrite tells of the first write.
+type firstWrite struct {
+	once  sync.Once
+	wrote func()
+	text  bytes.Buffer
+}
+
+func (w *firstWrite) Write(p []byte) (int, error) {
+	defer w.once.Do(w.wrote)
+	return w.text.Write(p)
+}
+
+// TestInstances has many instances, one for each subgroup and one for each lane, draw one picture.
+func TestInstances(t *testing.T) {
+	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		module := wasmtest.Example(t, "c/mandelbrot.c")
+		p := load(t, on, module)
+		draw := func(l program.Launch) []byte {
+			folder := t.TempDir()
+			l.Policy = policy.Policy{Args: []string{"mandelbrot", "/picture.pgm", "48", "40"}, Dirs: []policy.Dir{{Host: folder, Guest: "/"}}}
+			got, _ := ran(t, p, l)
+			if got.Code != 0 || got.Stderr != "" {
+				t.Errorf("%d instances: %+v", l.Instances, got)
+			}
+			picture, err := os.ReadFile(filepath.Join(folder, "picture.pgm"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return picture
+		}
+		one := draw(program.Launch{})
+		for _, l := range []program.Launch{{Instances: 7}, {Instances: 40, PerLane: true}, {Instances: 60, Memory: 2 << 20}} {
+			if !bytes.Equal(draw(l), one) {
+				t.Errorf("%+v draw another picture than one does", l)
+			}
+		}
+	})
+}
+
+// TestLoadErrors has modules that cannot be run.
+func TestLoadErrors(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		rt, err := hostcall.New(t.Context(), dev, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		library := []byte("\x00asm\x01\x00\x00\x00")
+		imports := func(module, name string) []byte {
+			body := fmt.Sprintf("\x01%c%s%c%s\x00\x00", len(module), module, len(name), name)
+			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                                        // type 0: [] -> []
+			b = append(append(append(b, 2, byte(len(body))), body...), "\x07\x0a\x01\x06_start\x00\x00"...) // exported as _start
+			return b
+		}
+		for name, c := range map[string]struct {
+			module []byte
+			want   string
+		}{
+			"nothing":         {nil, "offset"},
+			"text":            {[]byte("(module)"), "magic"},
+			"library":         {library, "_start"},
+			"cut":             {append(slices.Clone(library), 1), "offset 0x9"},
+			"unknown module":  {imports("env", "abort"), "env.abort"},
+			"unknown call":    {imports("wasi_snapshot_preview1", "fork"), "wasi_snapshot_preview1.fork"},
+			"of another type": {imports("wasi_snapshot_preview1", "fd_close"), "[i32] -> [i32]"},
+		} {
+			p, err := program.Load(t.Context(), rt, name, c.module, program.Options{})
+			if err == nil {
+				t.Errorf("%s: loaded", name)
+				p.Close()
+			} else if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), name+": ") {
+				t.Errorf("%s: got %q, want something with %q", name, err, c.want)
+			}
+		}
+	})
+}
+
+// TestTooMuch asks for more than there is.
+func TestTooMuch(t *testing.T) {
+	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
+		p := load(t, on, source(t, misbehaves))
+		for _, l := range []program.Launch{{Memory: 1 << 16}, {Instances: 1 << 20, Memory: 4 << 30}} {
+			_, err := p.Run(t.Context(), l)
+			if !errors.Is(err, hal.ErrInvalid) || !strings.Contains(err.Error(), "iB") {
+				t.Errorf("%+v: got %v", l, err)
+			}
+		}
+	})
+}
