@@ -16,8 +16,8 @@ const (
 	Invalid  Op = iota // what no code has: memory that is 0
 	Function           // in front of a function's instructions, never executed: its frame in slots, and its number
 	Unreachable
+	Select // from here on those first that programs have most of
 	Copy
-	Select
 	GlobalGet
 	GlobalSet
 	BranchIf
