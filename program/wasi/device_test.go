@@ -108,6 +108,18 @@ func (s *script) fill(i int) {
 	}
 	s.add("fd_write", 5, s.g.vector(span{8, 8}, span{uint64(memorySize - 9 + i%2), 9}), 2, 68)
 	s.add("fd_seek", 5, -2, 2, s.g.alloc(8))
+	s.add("path_open", 4, 0, "a", 0, rightRead, 0, 0, s.g.alloc(4)) // descriptor 6
+	s.read(6, i%9, 3, 20, 5)                                        // behind the end
+	if i%2 == 0 {                                                   // other calls in one step
+		s.add("fd_tell", 6, s.g.alloc(8))
+	} else {
+		s.add("path_filestat_get", 4, 0, strings.Repeat("./", i)+"link", s.g.alloc(64))
+	}
+	if i == 1 { // more than travels
+		s.add("fd_pwrite", 5, s.g.vector(slices.Repeat([]span{{5, 200_000}}, 10)...), 10, 3, s.g.alloc(4))
+	} else {
+		s.add("fd_pwrite", 5, s.g.vector(), 0, 3, s.g.alloc(4))
+	}
 	s.add("path_filestat_get", 4, 1, []string{"a", "none", "../x", "d"}[i%4], s.g.alloc(64))
 	s.add("fd_readdir", 4, s.g.alloc(2000), 300+500*(i%4), 0, s.g.alloc(4))
 	s.add("path_readlink", 4, "link", s.g.alloc(16), i%16, s.g.alloc(4))
