@@ -37,6 +37,7 @@ const (
 	deviceComputeMajorNV    = 0x4000 // cl_nv_device_attribute_query
 	deviceComputeMinorNV    = 0x4001
 	svmFineGrainBuffer      = 1 << 1
+	svmFineGrainSystem      = 1 << 2
 	svmAtomics              = 1 << 3
 	extensionUUID           = "cl_khr_device_uuid"
 	extensionPCI            = "cl_khr_pci_bus_info"
@@ -62,6 +63,21 @@ const (
 	// clGetEventInfo: 0 is CL_COMPLETE, more is under way, less is an error code.
 	eventCommandExecutionStatus = 0x11D3
 	complete                    = 0
+	// clWaitForEvents: one of the events ended abnormally.
+	statusErrorInWaitList = -14
+
+	// clCreateCommandQueue: table "List of supported queue creation properties".
+	queueProfilingEnable = 1 << 1
+
+	// clGetEventProfilingInfo: nanoseconds of the device's clock.
+	profilingQueued = 0x1280
+	profilingSubmit = 0x1281
+	profilingStart  = 0x1282
+	profilingEnd    = 0x1283
+
+	// clEnqueueSVMMap: table "Map Flags".
+	mapRead  = 1 << 0
+	mapWrite = 1 << 1
 
 	blocking    = 1
 	nonBlocking = 0
