@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +19,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
+	"github.com/dialtone-gpu/dialtone/program/toolchain"
 	"github.com/dialtone-gpu/dialtone/program/wasi"
 )
 
@@ -151,18 +149,16 @@ func (e *engine) reference(t testing.TB, p policy.Policy) ended {
 	return r
 }
 
-// buildGuest builds a Go program for WASI.
-func buildGuest(t testing.TB, dir string) []byte {
+// buildGuest builds a program for WASI.
+func buildGuest(t testing.TB, path string) []byte {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "guest.wasm")
-	c := exec.Command("go", "build", "-o", to, dir)
-	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	var said bytes.Buffer
+	file, err := toolchain.Build(t.Context(), path, &said)
+	if missing, ok := errors.AsType[*toolchain.Missing](err); ok {
+		t.Skip(missing)
 	}
-	file, err := os.ReadFile(to)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v\n%s", err, said.String())
 	}
 	return file
 }
@@ -240,4 +236,33 @@ func TestGo(t *testing.T) {
 			t.Errorf("it says %q and %q", got.out, got.err)
 		}
 	})
+}
+
+// TestOthers runs programs in C and Rust in the same way.
+func TestOthers(t *testing.T) {
+	for _, c := range []struct {
+		file string
+		code int32
+	}{{"guest.c", 3}, {"guest.rs", 7}} {
+		t.Run(c.file, func(t *testing.T) {
+			e := newEngine(t, buildGuest(t, "testdata/"+c.file))
+			policyOf := func() policy.Policy {
+				p := dir(tree(t))
+				p.Args, p.Env, p.Stdin = []string{"guest", "", "an argument"}, []string{"A=1", "LANG=C"}, strings.NewReader("one\ntwo\nthree")
+				return p
+			}
+			want := e.reference(t, policyOf())
+			for _, room := range []int{128, 64 << 10} {
+				got := e.run(t, policyOf(), room)
+				diff(t, got.out, want.out)
+				diff(t, got.err, want.err)
+				if got.code != c.code || want.code != c.code {
+					t.Errorf("room %d: code %d, of wazero %d, want %d", room, got.code, want.code, c.code)
+				}
+			}
+			if testing.Verbose() {
+				t.Log(want.out)
+			}
+		})
+	}
 }
