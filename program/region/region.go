@@ -22,8 +22,9 @@ import (
 // loop's parameters there; when it returns, the locals are there, and the operands of the label where it goes, at their heights. The operands below the loop stay as they are.
 // It returns the number of an exit. If state->trap is set, that means nothing, nor do the slots.
 //
-// Fuel is counted down by an instruction each, in pieces and to 0 at least. With none left, the loop stops before its next turn, at the exit
-// [Again]: it goes on if the same function is called again, with more. A turn of the loop is not interrupted, whatever it contains.
+// Fuel, which is below 2^31, is counted down by one for each instruction, to 0. With none left, the loop stops before its next turn, at the exit
+// [Again]: it goes on if the same function is called again, with more. A turn of the loop is not interrupted, whatever it contains; of one with more than
+// 2^31 instructions, a part may go uncounted.
 type Region struct {
 	Func       int    // the function
 	Name       string // its name, if it has one

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -91,7 +92,13 @@ func kernel(m *wasm.Module, regions []region.Region) string {
 }
 
 // run has a device do jobs, each with a memory of its own that begins with that content, and globals as given.
-func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) []outcome {
+func run(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) []outcome {
+	t.Helper()
+	outcomes, _ := timed(t, dev, m, regions, jobs, memory, globals)
+	return outcomes
+}
+
+func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) ([]outcome, time.Duration) {
 	t.Helper()
 	rt, err := hostcall.New(t.Context(), dev, nil)
 	if err != nil {
@@ -141,7 +148,7 @@ func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region,
 	if err := q.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Run(t.Context(), hostcall.Launch{Grid: [3]int{len(jobs)},
+	result, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{len(jobs)},
 		Args: []hal.Arg{hal.Memory(buffers[0]), hal.Memory(buffers[1]), hal.Memory(buffers[2]), hal.Memory(buffers[3]), hal.Int32(int32(len(jobs)))}})
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +174,7 @@ func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region,
 		}
 		o.memory = memories[i*pageSize:][:pageSize]
 	}
-	return outcomes
+	return outcomes, result.Elapsed
 }
 
 // reference runs the exported function fN of a module with wazero.
@@ -190,16 +197,21 @@ func newReference(t testing.TB, file []byte, m *wasm.Module) *reference {
 
 func (r *reference) call(fn int, params []uint64, memory []byte, globals []uint64) outcome {
 	r.t.Helper()
+	return r.callNamed(fmt.Sprintf("f%d", fn), r.types(fn), params, memory, globals)
+}
+
+func (r *reference) callNamed(name string, types wasm.ValTypes, params []uint64, memory []byte, globals []uint64) outcome {
+	r.t.Helper()
 	r.module.Memory().Write(0, memory)
 	for i, v := range globals {
 		r.module.ExportedGlobal(fmt.Sprintf("g%d", i)).(api.MutableGlobal).Set(v)
 	}
 	var o outcome
 	var err error
-	o.results, err = r.module.ExportedFunction(fmt.Sprintf("f%d", fn)).Call(r.t.Context(), params...)
+	o.results, err = r.module.ExportedFunction(name).Call(r.t.Context(), params...)
 	o.trap = trapOf(r.t, err)
 	for i := range o.results {
-		if t := wasm.ValType(r.types(fn)[i]); t == wasm.I32 || t == wasm.F32 {
+		if t := wasm.ValType(types[i]); t == wasm.I32 || t == wasm.F32 {
 			o.results[i] &= math.MaxUint32 // the rest is not specified
 		}
 	}
