@@ -130,6 +130,26 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 		variables = make([]byte, 8*len(jobs))
 	}
 	all := [][]byte{words, frames, variables, memories}
+	result := launch(t, dev, p, len(jobs), all, hal.Int32(int32(len(jobs))))
+	outcomes := make([]outcome, len(jobs))
+	for i, j := range jobs {
+		word := func(n int) uint32 { return binary.LittleEndian.Uint32(words[(i*8+n)*4:]) }
+		o := &outcomes[i]
+		o.exit, o.trap, o.calls = word(3), machine.Trap(word(4)), word(5)
+		for n := range m.Types[m.Funcs[regions[j.region].Func].Type].Results {
+			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*slots+len(j.locals)+n)*8:]))
+		}
+		for n := range globals {
+			o.globals = append(o.globals, binary.LittleEndian.Uint64(variables[(i*len(globals)+n)*8:]))
+		}
+		o.memory = memories[i*pageSize:][:pageSize]
+	}
+	return outcomes, result.Elapsed
+}
+
+// launch runs the only kernel of p, one work-item per group, on buffers with that content, and brings it back.
+func launch(t testing.TB, dev *hal.Device, p *hostcall.Program, groups int, all [][]byte, values ...hal.Arg) hostcall.Result {
+	t.Helper()
 	buffers := make([]*hal.Buffer, len(all))
 	q, err := dev.NewQueue()
 	if err != nil {
@@ -148,8 +168,11 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 	if err := q.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	result, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{len(jobs)},
-		Args: []hal.Arg{hal.Memory(buffers[0]), hal.Memory(buffers[1]), hal.Memory(buffers[2]), hal.Memory(buffers[3]), hal.Int32(int32(len(jobs)))}})
+	var args []hal.Arg
+	for _, b := range buffers {
+		args = append(args, hal.Memory(b))
+	}
+	result, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{groups}, Args: append(args, values...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,20 +184,7 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 	if err := q.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	outcomes := make([]outcome, len(jobs))
-	for i, j := range jobs {
-		word := func(n int) uint32 { return binary.LittleEndian.Uint32(words[(i*8+n)*4:]) }
-		o := &outcomes[i]
-		o.exit, o.trap, o.calls = word(3), machine.Trap(word(4)), word(5)
-		for n := range m.Types[m.Funcs[regions[j.region].Func].Type].Results {
-			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*slots+len(j.locals)+n)*8:]))
-		}
-		for n := range globals {
-			o.globals = append(o.globals, binary.LittleEndian.Uint64(variables[(i*len(globals)+n)*8:]))
-		}
-		o.memory = memories[i*pageSize:][:pageSize]
-	}
-	return outcomes, result.Elapsed
+	return result
 }
 
 // reference runs the exported function fN of a module with wazero.
