@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path"
 	"runtime"
 	"strings"
@@ -34,6 +35,10 @@ type Policy struct {
 	Args []string // the program's name first, as C has it
 	Env  []string // "KEY=VALUE"
 	Dirs []Dir
+
+	// Listen are open sockets at which a WASI program may accept connections; kernels have no call for that. They stay the caller's to close.
+	// Nothing else is given to a program of the network.
+	Listen []net.Listener
 
 	NoClocks bool // no clocks and no sleeping
 	NoRandom bool // no random bytes
@@ -88,6 +93,11 @@ func (p Policy) Check() error {
 			return fmt.Errorf("two directories, %q and %q, want the guest path %s: give one of them another", other, d.Host, d.Guest)
 		}
 		seen[d.Guest] = d.Host
+	}
+	for i, l := range p.Listen {
+		if l == nil {
+			return fmt.Errorf("listener %d is nil", i)
+		}
 	}
 	if p.MaxOpen < 0 {
 		return fmt.Errorf("MaxOpen is %d: it must not be negative", p.MaxOpen)

@@ -3,121 +3,44 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"math"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/dialtone-gpu/dialtone/hostcall/errno"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 )
 
-// Files is the descriptors and directories of one run. Descriptors 0, 1 and 2 are the standard streams from the start; Open gives the
-// lowest free number, as in POSIX.
+// Files is the descriptors of one run or program, over the directories, streams and listeners of a [Host]. Descriptors 0, 1 and 2 are the
+// standard streams from the start; Open gives the lowest free number, as in POSIX.
 type Files struct {
 	table
-	dirs     []policy.Dir
-	mounts   []mount // dirs, most components first
-	stdin    *Stdin
-	ownStdin bool
+	host    *Host
+	ownHost bool
 }
 
-// NewFiles opens the directories of p. It fails, naming the directory and what to do, if one is missing or is none, and for what
-// policy.Policy.Check refuses. Close releases them.
+// NewFiles is [NewHost] and [Host.Files] for a run that shares nothing. Close releases all of it.
 func NewFiles(p policy.Policy) (*Files, error) {
-	if err := p.Check(); err != nil {
+	h, err := NewHost(p)
+	if err != nil {
 		return nil, err
 	}
-	limit := p.MaxOpen
-	if limit == 0 {
-		limit = policy.DefaultMaxOpen
-	}
-	f := &Files{table: newTable(max(limit, 3)), dirs: slices.Clone(p.Dirs)}
-	for _, d := range p.Dirs {
-		root, err := os.OpenRoot(d.Host)
-		if err != nil {
-			f.closeRoots()
-			return nil, fmt.Errorf("directory %q: %w", d.Host, err)
-		}
-		parts := strings.FieldsFunc(d.Guest, func(r rune) bool { return r == '/' })
-		f.mounts = append(f.mounts, mount{Dir: d, parts: parts, root: root})
-	}
-	if err := checkNesting(f.mounts); err != nil {
-		f.closeRoots()
-		return nil, err
-	}
-	slices.SortStableFunc(f.mounts, func(a, b mount) int { return len(b.parts) - len(a.parts) })
-
-	if s, ok := p.Stdin.(*Stdin); ok && s != nil {
-		f.stdin = s
-	} else {
-		f.stdin, f.ownStdin = NewStdin(p.Stdin), true
-	}
-	out := &stream{w: p.Stdout}
-	errOut := out
-	if !sameWriter(p.Stdout, p.Stderr) {
-		errOut = &stream{w: p.Stderr}
-	}
-	for fd, e := range []*entry{
-		{class: streamIn, flags: ReadOnly, in: f.stdin, file: f.stdin.file},
-		{class: streamOut, flags: WriteOnly, out: out, file: fileOf(p.Stdout)},
-		{class: streamOut, flags: WriteOnly, out: errOut, file: fileOf(p.Stderr)},
-	} {
-		f.slots[fd].Store(e)
-		f.used[fd] = true
-	}
-	f.lowest = 3
+	f := h.Files(nil, nil)
+	f.ownHost = true
 	return f, nil
 }
 
-// checkNesting refuses a read-only directory inside a writable one: it could be changed by its other path.
-func checkNesting(mounts []mount) error {
-	for _, inner := range mounts {
-		if !inner.ReadOnly {
-			continue
-		}
-		real, err := filepath.EvalSymlinks(inner.Host)
-		if err == nil {
-			real, err = filepath.Abs(real)
-		}
-		if err != nil {
-			return fmt.Errorf("directory %q: %w", inner.Host, err)
-		}
-		for parent := filepath.Dir(real); ; parent = filepath.Dir(parent) {
-			if info, err := os.Stat(parent); err == nil {
-				for _, outer := range mounts {
-					if o, err := outer.root.Stat("."); err == nil && !outer.ReadOnly && os.SameFile(info, o) {
-						return fmt.Errorf("directory %q is read-only but lies inside %q, which is writable, and could be changed as a part of it:"+
-							" make both or neither read-only, or name directories that do not contain each other", inner.Host, outer.Host)
-					}
-				}
-			}
-			if parent == filepath.Dir(parent) {
-				break
-			}
-		}
-	}
-	return nil
-}
-
-func (f *Files) closeRoots() {
-	for i := range f.mounts {
-		f.mounts[i].root.Close()
-	}
-}
-
-// Close closes every descriptor, wakes what waits in Read, and lets go of the directories. Every later call gives EBADF or the like.
+// Close closes every descriptor, wakes what waits in Read, and lets go of the directories unless they are shared. Every later call gives
+// EBADF or the like.
 func (f *Files) Close() error {
 	var errs []error
 	for _, e := range f.shut() {
 		errs = append(errs, e.close())
 	}
-	if f.ownStdin {
-		f.stdin.Close()
+	if f.ownHost {
+		errs = append(errs, f.host.Close())
 	}
-	f.closeRoots()
 	return errors.Join(errs...)
 }
 
@@ -127,17 +50,35 @@ type Preopen struct {
 	Guest string
 }
 
-// Preopens opens a descriptor for every directory of the policy, in the policy's order: 3, 4, 5 and so on where nothing else is open.
+// Preopens opens a descriptor for every directory of the policy, in the policy's order: 3, 4, 5 and so on where nothing else is open. They
+// take no handle of the host's own until they are listed.
 func (f *Files) Preopens() ([]Preopen, errno.Errno) {
 	var all []Preopen
-	for _, d := range f.dirs {
-		fd, e := f.Open(d.Guest, ReadOnly|Directory, 0)
-		if e != errno.OK {
-			return all, e
+	for _, d := range f.host.dirs {
+		for i := range f.host.mounts {
+			if m := &f.host.mounts[i]; m.Guest == d.Guest {
+				fd, e := f.add(&entry{class: directory, readOnly: m.ReadOnly, root: m.root, sharedRoot: true})
+				if e != errno.OK {
+					return all, e
+				}
+				all = append(all, Preopen{fd, d.Guest})
+			}
 		}
-		all = append(all, Preopen{fd, d.Guest})
 	}
 	return all, errno.OK
+}
+
+// add gives an entry the lowest free number. If there is none, the entry is closed.
+func (f *Files) add(e *entry) (int32, errno.Errno) {
+	fd, num := f.reserve()
+	if num == errno.OK && !f.fill(fd, e) {
+		num = errno.EBADF
+	}
+	if num != errno.OK {
+		e.close()
+		return -1, num
+	}
+	return fd, errno.OK
 }
 
 // Open opens path. mode has the permissions of a file that Create makes, before the host's umask; only its low nine bits count.
@@ -286,7 +227,8 @@ func newEntry(p place, file *os.File, flags OpenFlags) (*entry, errno.Errno) {
 	if err != nil {
 		return nil, errno.From(err)
 	}
-	e := &entry{flags: flags &^ (Create | Exclusive | Truncate | NoFollow | Directory), readOnly: p.readOnly, file: file}
+	e := &entry{flags: flags &^ (Create | Exclusive | Truncate | NoFollow | Directory | NonBlock), readOnly: p.readOnly, file: file}
+	e.status.Store(uint32(flags & (Append | NonBlock)))
 	switch kind := kindOf(info.Mode()); {
 	case kind == KindFile && flags&Directory == 0:
 		e.class = regular
@@ -321,7 +263,7 @@ func (e *entry) openRoot(p place) {
 }
 
 // Read reads up to len(p) bytes at the descriptor's position and moves it. It waits where the descriptor is a pipe, terminal or other
-// stream until something can be read, and gives ECANCELED when ctx ends first.
+// stream until something can be read, and gives ECANCELED when ctx ends first; with NonBlock it gives EAGAIN instead.
 func (f *Files) Read(ctx context.Context, fd int32, p []byte) (int, errno.Errno) {
 	e := f.get(fd)
 	switch {
@@ -331,9 +273,14 @@ func (f *Files) Read(ctx context.Context, fd int32, p []byte) (int, errno.Errno)
 		return 0, errno.EISDIR
 	case !e.flags.readable():
 		return 0, errno.EBADF
+	case e.class == listening:
+		return 0, errno.ENOTCONN
 	case len(p) == 0:
 		return 0, errno.OK
 	case e.in != nil:
+		if num := e.patience(ctx, e.in.Ready); num != errno.OK {
+			return 0, num
+		}
 		return e.in.ReadContext(ctx, p)
 	}
 	e.mu.Lock()
@@ -348,10 +295,30 @@ func (f *Files) Ready(ctx context.Context, fd int32) errno.Errno {
 	switch {
 	case e == nil || !e.flags.readable():
 		return errno.EBADF
+	case e.class == listening:
+		return e.listener.ready(ctx)
 	case e.in != nil:
 		return e.in.Ready(ctx)
 	}
 	return errno.OK
+}
+
+// glance is how long a call on a NonBlock descriptor looks whether there is something: a reader that only a goroutine can ask needs a
+// moment to answer.
+const glance = time.Millisecond
+
+// patience says whether a call that may wait can go on: OK without NonBlock, else whether ready says so at once.
+func (e *entry) patience(ctx context.Context, ready func(context.Context) errno.Errno) errno.Errno {
+	if OpenFlags(e.status.Load())&NonBlock == 0 {
+		return errno.OK
+	}
+	soon, stop := context.WithTimeout(ctx, glance)
+	defer stop()
+	num := ready(soon)
+	if num == errno.ECANCELED && ctx.Err() == nil {
+		return errno.EAGAIN
+	}
+	return num
 }
 
 // count makes a result of what package os returned: the end of a file is a count of 0, and bytes that were moved go before an error.
@@ -407,6 +374,14 @@ func (f *Files) WriteAll(fd int32, bufs [][]byte) (int, errno.Errno) {
 	return gather(bufs, e.put)
 }
 
+// WriteAllContext is WriteAll, but for a connection gives up when ctx ends: its other side may not read.
+func (f *Files) WriteAllContext(ctx context.Context, fd int32, bufs [][]byte) (int, errno.Errno) {
+	if e := f.get(fd); e != nil && e.class == connected {
+		return e.send(ctx, bufs)
+	}
+	return f.WriteAll(fd, bufs)
+}
+
 // write writes to a file.
 func (e *entry) write(p []byte) (int, errno.Errno) {
 	if e.class == regular {
@@ -418,6 +393,11 @@ func (e *entry) write(p []byte) (int, errno.Errno) {
 
 // put writes to a file; the lock is held where there is a position to guard.
 func (e *entry) put(p []byte) (int, errno.Errno) {
+	if e.appends() && e.flags&Append == 0 { // the host does not know of it
+		if _, err := e.file.Seek(0, io.SeekEnd); err != nil {
+			return 0, errno.From(err)
+		}
+	}
 	n, err := e.file.Write(p)
 	return written(n, len(p), err)
 }
@@ -432,7 +412,7 @@ func (f *Files) Pread(fd int32, p []byte, off int64) (int, errno.Errno) {
 		return 0, errno.EISDIR
 	case !e.flags.readable():
 		return 0, errno.EBADF
-	case e.class == streamIn:
+	case e.isStream():
 		return 0, errno.ESPIPE
 	case off < 0:
 		return 0, errno.EINVAL
@@ -449,13 +429,13 @@ func (f *Files) Pwrite(fd int32, p []byte, off int64) (int, errno.Errno) {
 	switch {
 	case num != errno.OK:
 		return 0, num
-	case e.class == streamOut:
+	case e.isStream():
 		return 0, errno.ESPIPE
 	case off < 0:
 		return 0, errno.EINVAL
 	case len(p) == 0:
 		return 0, errno.OK
-	case e.flags&Append != 0:
+	case e.appends():
 		return e.appendKeepingPosition(p)
 	}
 	n, err := e.file.WriteAt(p, off)
@@ -469,11 +449,14 @@ func (e *entry) appendKeepingPosition(p []byte) (int, errno.Errno) {
 	if err != nil {
 		return 0, errno.From(err)
 	}
-	n, err := e.file.Write(p)
-	if _, back := e.file.Seek(at, io.SeekStart); err == nil {
-		err = back
+	n, num := e.put(p)
+	if _, back := e.file.Seek(at, io.SeekStart); num == errno.OK {
+		num = errno.From(back)
 	}
-	return count(n, err)
+	if n > 0 {
+		return n, errno.OK
+	}
+	return 0, num
 }
 
 // Seek moves the position by off bytes from where whence says (SeekSet, SeekCur, SeekEnd) and returns the new one. Streams give ESPIPE.
@@ -482,7 +465,7 @@ func (f *Files) Seek(fd int32, off int64, whence int) (int64, errno.Errno) {
 	switch {
 	case e == nil:
 		return 0, errno.EBADF
-	case e.class == streamIn || e.class == streamOut:
+	case e.isStream():
 		return 0, errno.ESPIPE
 	case e.class == directory:
 		return 0, errno.EISDIR
@@ -520,13 +503,68 @@ func (f *Files) Renumber(from, to int32) errno.Errno {
 	return errno.OK
 }
 
-// Flags returns the access and Append flags of fd, as fcntl's F_GETFL does.
+// Flags returns the access, Append, NonBlock and Sync flags of fd, as fcntl's F_GETFL does.
 func (f *Files) Flags(fd int32) (OpenFlags, errno.Errno) {
 	e := f.get(fd)
 	if e == nil {
 		return 0, errno.EBADF
 	}
-	return e.flags, errno.OK
+	return e.flags | OpenFlags(e.status.Load()), errno.OK
+}
+
+// SetFlags sets Append and NonBlock of fd as fcntl's F_SETFL does; what else is in flags must be as it is. Taking Append from a file that was
+// opened with it is ENOTSUP, as package os has no way to. Append that is set here is a step to the end and a write: others who
+// write to the file at the same moment may come in between.
+func (f *Files) SetFlags(fd int32, flags OpenFlags) errno.Errno {
+	const settable = Append | NonBlock
+	e := f.get(fd)
+	switch {
+	case e == nil:
+		return errno.EBADF
+	case (flags^e.flags)&^settable != 0:
+		return errno.ENOTSUP
+	case e.flags&^flags&Append != 0:
+		return errno.ENOTSUP
+	}
+	e.status.Store(uint32(flags & settable))
+	return errno.OK
+}
+
+// Allocate makes the file at least off+size bytes long, as posix_fallocate does. Linux also keeps room for them; elsewhere the file grows
+// without. It gives EINVAL for a size that is not positive.
+func (f *Files) Allocate(fd int32, off, size int64) errno.Errno {
+	e, num := f.writable(fd)
+	switch {
+	case num != errno.OK:
+		return num
+	case e.isStream():
+		return errno.ESPIPE
+	case e.class != regular:
+		return errno.ENODEV
+	case off < 0 || size <= 0:
+		return errno.EINVAL
+	case off > math.MaxInt64-size:
+		return errno.EFBIG
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return errno.From(allocate(e.file, off, size))
+}
+
+// SetTimesFD sets when the file that fd stands for was last read and changed, as SetTimes does.
+func (f *Files) SetTimesFD(fd int32, atime, mtime int64) errno.Errno {
+	e := f.get(fd)
+	switch {
+	case e == nil:
+		return errno.EBADF
+	case e.readOnly:
+		return errno.EROFS
+	case e.class == directory && e.root != nil:
+		return errno.From(e.root.Chtimes(".", hostTime(atime), hostTime(mtime)))
+	case e.class != regular:
+		return errno.EINVAL
+	}
+	return errno.From(setTimes(e.file, atime, mtime))
 }
 
 // Truncate makes the file size bytes long; what is new reads as 0. It gives EINVAL for a negative size and for what is not a file open for
@@ -553,5 +591,9 @@ func (f *Files) Fsync(fd int32) errno.Errno {
 	case e.class != regular && e.class != directory:
 		return errno.EINVAL
 	}
-	return errno.From(e.file.Sync())
+	file, err := e.open()
+	if err == nil {
+		err = file.Sync()
+	}
+	return errno.From(err)
 }

@@ -13,12 +13,13 @@ const (
 	Exclusive OpenFlags = 0o200     // with Create: EEXIST if it does
 	Truncate  OpenFlags = 0o1000    // cut to nothing; needs the right to write
 	Append    OpenFlags = 0o2000    // every write goes to the end
+	NonBlock  OpenFlags = 0o4000    // EAGAIN where a call would wait
 	Directory OpenFlags = 0o200000  // ENOTDIR unless it is a directory
 	NoFollow  OpenFlags = 0o400000  // ELOOP if the last component is a symbolic link
 	Sync      OpenFlags = 0o4010000 // a write returns when the device has it
 
 	accessMask OpenFlags = 3
-	knownFlags           = accessMask | Create | Exclusive | Truncate | Append | Directory | NoFollow | Sync
+	knownFlags           = accessMask | Create | Exclusive | Truncate | Append | NonBlock | Directory | NoFollow | Sync
 )
 
 // What Seek counts from. The numbers are those of POSIX, WASI and package io.

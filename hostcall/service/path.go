@@ -60,8 +60,8 @@ func (f *Files) resolve(dir int32, path string) (place, errno.Errno) {
 		}
 		return place{e.root, path, e.readOnly}, errno.OK
 	}
-	for i := range f.mounts {
-		m := &f.mounts[i]
+	for i := range f.host.mounts {
+		m := &f.host.mounts[i]
 		if name, ok := m.match(path); ok {
 			return place{m.root, name, m.ReadOnly}, errno.OK
 		}

@@ -27,7 +27,16 @@ func (f *Files) Readdir(fd int32, cookie uint64, list []Dirent) (int, errno.Errn
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, err := e.openLocked(); err != nil {
+		return 0, errno.From(err)
+	}
 	n, err := e.cursor.read(e, cookie, list)
+	if n == 0 && e.sharedRoot && e.file != nil { // at the end, or not to be read: who goes on opens it again
+		e.cursor.close()
+		e.cursor = cursor{}
+		e.file.Close()
+		e.file = nil
+	}
 	if n > 0 || err == nil {
 		return n, errno.OK
 	}

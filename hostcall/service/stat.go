@@ -99,10 +99,18 @@ func (f *Files) Fstat(fd int32) (Stat, errno.Errno) {
 	if e == nil {
 		return Stat{}, errno.EBADF
 	}
-	if e.file == nil {
+	var info fs.FileInfo
+	var err error
+	switch {
+	case e.sharedRoot:
+		info, err = e.root.Stat(".")
+	case e.class == listening || e.class == connected:
+		return Stat{Kind: KindSocket, Mode: 0o600, Nlink: 1}, errno.OK
+	case e.file == nil:
 		return Stat{Kind: KindFIFO, Mode: 0o600, Nlink: 1}, errno.OK
+	default:
+		info, err = e.file.Stat()
 	}
-	info, err := e.file.Stat()
 	if err != nil {
 		return Stat{}, errno.From(err)
 	}

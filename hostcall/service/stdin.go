@@ -96,6 +96,25 @@ func (s *Stdin) ReadContext(ctx context.Context, p []byte) (int, errno.Errno) {
 	return s.source.read(ctx, s.done, p)
 }
 
+// peek is ReadContext, but the bytes stay. It gives ENOTSUP for a source that holds none itself.
+func (s *Stdin) peek(ctx context.Context, p []byte) (int, errno.Errno) {
+	held, ok := s.source.(*pump)
+	if !ok {
+		return 0, errno.ENOTSUP
+	}
+	if e := s.take(ctx); e != errno.OK {
+		return 0, e
+	}
+	defer s.give()
+	if e := held.ready(ctx, s.done); e != errno.OK {
+		return 0, e
+	}
+	if len(held.have) == 0 {
+		return count(0, held.err)
+	}
+	return copy(p, held.have), errno.OK
+}
+
 // Ready waits until ReadContext would return at once.
 func (s *Stdin) Ready(ctx context.Context) errno.Errno {
 	if e := s.take(ctx); e != errno.OK {

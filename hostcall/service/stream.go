@@ -28,6 +28,12 @@ func (s *stream) write(p []byte) (int, errno.Errno) {
 	return s.put(p)
 }
 
+// Write makes an io.Writer of it.
+func (s *stream) Write(p []byte) (int, error) {
+	n, e := s.write(p)
+	return n, e.Err()
+}
+
 // put writes p; the lock is held.
 func (s *stream) put(p []byte) (int, errno.Errno) {
 	if len(p) == 0 {

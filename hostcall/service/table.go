@@ -1,6 +1,7 @@
 package service
 
 import (
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,9 @@ const (
 	streamOut              // standard output and error
 	regular                // a file on a disk: has a position, never waits
 	directory
-	special // a pipe, terminal or other device in an opened directory
+	special   // a pipe, terminal or other device in an opened directory
+	listening // a listener of the policy
+	connected // a connection that it accepted
 )
 
 // entry is an open descriptor. Its fields are set before it enters the table; mu guards what the position of the file is for regular files
@@ -29,13 +32,52 @@ type entry struct {
 	flags    OpenFlags
 	readOnly bool // lies in a read-only directory
 
-	file *os.File // nil for streams that are no files, which os.File's methods must not meet
-	in   *Stdin   // streamIn; special that can be read
-	out  *stream  // streamOut
-	root *os.Root // directory; nil if its own names may not be looked up
+	file       *os.File // nil for streams that are no files, which os.File's methods must not meet, and while a directory is not listed
+	in         *Stdin   // streamIn; special that can be read; connected
+	out        *stream  // streamOut; connected
+	root       *os.Root // directory; nil if its own names may not be looked up
+	sharedRoot bool     // root belongs to the Host
+	listener   *listener
+	conn       net.Conn
+
+	status atomic.Uint32 // Append and NonBlock as they are now
 
 	mu     sync.Mutex
 	cursor cursor
+	closed bool // directory
+}
+
+// isStream says that there is no position.
+func (e *entry) isStream() bool {
+	switch e.class {
+	case streamIn, streamOut, listening, connected:
+		return true
+	}
+	return false
+}
+
+// appends says that every write goes to the end.
+func (e *entry) appends() bool { return OpenFlags(e.status.Load())&Append != 0 }
+
+// open gives the file of a directory whose root is shared, which is opened when it is needed; else the entry's.
+func (e *entry) open() (*os.File, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.openLocked()
+}
+
+func (e *entry) openLocked() (*os.File, error) {
+	if e.file == nil && e.sharedRoot {
+		if e.closed {
+			return nil, errno.EBADF
+		}
+		file, err := e.root.OpenFile(".", os.O_RDONLY|openAlways|openDirectory, 0)
+		if err != nil {
+			return nil, err
+		}
+		e.file = file
+	}
+	return e.file, nil
 }
 
 // close releases what the entry owns. Standard streams belong to the host.
@@ -45,11 +87,20 @@ func (e *entry) close() error {
 		return nil
 	case directory:
 		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.closed = true
 		e.cursor.close()
-		e.mu.Unlock()
-		if e.root != nil {
+		if e.root != nil && !e.sharedRoot {
 			e.root.Close()
 		}
+		if e.file == nil {
+			return nil
+		}
+	case listening:
+		return nil
+	case connected:
+		e.in.Close()
+		return e.conn.Close()
 	case special:
 		if e.in != nil {
 			e.in.Close()

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package service
+
+import "os"
+
+func allocate(f *os.File, off, size int64) error { return grow(f, off+size) }

@@ -1,0 +1,178 @@
+package bytecode
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+)
+
+// The parts of an instruction's first word.
+const (
+	opBits   = 9
+	slotBits = 17
+	dShift   = 13
+	aShift   = dShift + slotBits
+	bShift   = aShift + slotBits
+
+	opMask   = 1<<opBits - 1
+	slotMask = 1<<slotBits - 1
+
+	// FlagImm has the second word in place of slot b.
+	FlagImm = 1 << 9
+	// FlagNot has a conditional branch taken where the condition is 0.
+	FlagNot = 1 << 10
+	// FlagIndex has a store add slot d to its address.
+	FlagIndex = 1 << 11
+)
+
+// Words is how many words of Image.Code an instruction has.
+const Words = 2
+
+// An Instruction is one of Image.Code, taken apart.
+type Instruction struct {
+	Op      Op
+	Flags   uint64 // FlagImm and so on
+	D, A, B uint32
+	Imm     uint64
+}
+
+// words puts it together.
+func (i Instruction) words() (uint64, uint64) {
+	return uint64(i.Op) | i.Flags | uint64(i.D&slotMask)<<dShift | uint64(i.A)<<aShift | uint64(i.B)<<bShift, i.Imm
+}
+
+// Decode takes the instruction apart that begins with word 2*pc of code.
+func Decode(code []uint64, pc int) Instruction {
+	w := code[Words*pc]
+	return Instruction{
+		Op: Op(w & opMask), Flags: w & (FlagImm | FlagNot | FlagIndex), D: uint32(w>>dShift) & slotMask, A: uint32(w>>aShift) & slotMask,
+		B: uint32(w >> bShift), Imm: code[Words*pc+1],
+	}
+}
+
+// near is the distance from the instruction behind a fused branch, as its d has it.
+func near(d uint32) int { return int(int32(d<<(32-slotBits)) >> (32 - slotBits)) }
+
+// Disassemble writes the instructions of an image, one per line, with the functions that they belong to. Slots are "%3", targets "@17".
+func Disassemble(im *Image) string {
+	var b strings.Builder
+	next := 0
+	for pc := 0; pc < len(im.Code)/Words; pc++ {
+		for next < len(im.Entries) && int(im.Entries[next]) == pc {
+			fmt.Fprintf(&b, "function %d:\n", next)
+			next++
+		}
+		in := Decode(im.Code, pc)
+		fmt.Fprintf(&b, "%6d %s\n", pc, in.text(pc))
+		if n := in.targets(); n > 0 {
+			fmt.Fprintf(&b, "      ")
+			for i := range n {
+				fmt.Fprintf(&b, " @%d", im.target(pc, i))
+			}
+			b.WriteString("\n")
+			pc += tableInstructions(n)
+		}
+	}
+	return b.String()
+}
+
+// targets is how many targets follow the instruction.
+func (i Instruction) targets() int {
+	switch i.Op {
+	case BranchTable:
+		return int(uint32(i.Imm)) + 1
+	case Native:
+		return int(i.Imm >> 32)
+	}
+	return 0
+}
+
+// tableInstructions is the room of so many targets, in instructions.
+func tableInstructions(targets int) int { return (targets + 3) / 4 }
+
+// target is number i of those behind the instruction at pc.
+func (im *Image) target(pc, i int) uint32 {
+	return uint32(im.Code[Words*(pc+1)+i/2] >> (i % 2 * 32))
+}
+
+// text is the instruction at pc for people.
+func (i Instruction) text(pc int) string {
+	info := i.Op.Info()
+	if info.Name == "" {
+		return fmt.Sprintf("? %#x", uint16(i.Op))
+	}
+	var b strings.Builder
+	b.WriteString(info.Name)
+	if i.Flags&FlagNot != 0 {
+		b.WriteString(".not")
+	}
+	for _, f := range strings.Fields(info.Fields) {
+		b.WriteString(" ")
+		switch f {
+		case "d", "a", "c":
+			fmt.Fprintf(&b, "%%%d", map[string]uint32{"d": i.D, "a": i.A, "c": uint32(i.Imm) & slotMask}[f])
+		case "b":
+			if i.Flags&FlagImm != 0 {
+				fmt.Fprintf(&b, "%#x", i.Imm)
+			} else {
+				fmt.Fprintf(&b, "%%%d", i.B)
+			}
+		case "@d":
+			fmt.Fprintf(&b, "@%d", pc+1+near(i.D))
+		case "@":
+			fmt.Fprintf(&b, "@%d", uint32(i.Imm))
+		case "low":
+			fmt.Fprintf(&b, "%d", uint32(i.Imm))
+		case "high":
+			fmt.Fprintf(&b, "%d", i.Imm>>32)
+		case "imm":
+			fmt.Fprintf(&b, "%#x", i.Imm)
+		case "[load]":
+			b.WriteString(i.loadAddress())
+		case "[store]":
+			b.WriteString(i.storeAddress())
+		case "stored":
+			if i.Flags&FlagImm != 0 {
+				fmt.Fprintf(&b, "%#x", int32(i.Imm>>32))
+			} else {
+				fmt.Fprintf(&b, "%%%d", i.B)
+			}
+		default:
+			panic("BUG: a field " + f)
+		}
+	}
+	return b.String()
+}
+
+func (i Instruction) loadAddress() string {
+	if i.Flags&FlagImm != 0 {
+		return fmt.Sprintf("[%%%d + %d + %d]", i.A, i.Imm>>32, uint32(i.Imm))
+	}
+	return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.B, i.Imm>>32, uint32(i.Imm))
+}
+
+func (i Instruction) storeAddress() string {
+	switch {
+	case i.Flags&FlagImm != 0:
+		return fmt.Sprintf("[%%%d + %d]", i.A, uint32(i.Imm))
+	case i.Flags&FlagIndex != 0:
+		return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.D, i.Imm>>32, uint32(i.Imm))
+	}
+	return fmt.Sprintf("[%%%d + %d + %d]", i.A, i.Imm>>32, uint32(i.Imm))
+}
+
+// Defines are the parts of an instruction as macros of C, which package interpreter takes them apart with.
+func Defines() string {
+	return fmt.Sprintf(`#define VM_OP_MASK %du
+#define VM_SLOT_BITS %du
+#define VM_SLOT_MASK %du
+#define VM_D_SHIFT %d
+#define VM_A_SHIFT %d
+#define VM_B_SHIFT %d
+#define VM_INDEX_BITS %du
+#define VM_INDEX_MASK %du
+#define VM_FLAG_IMM %du
+#define VM_FLAG_INDEX %du
+#define VM_NOT_SHIFT %d
+`, opMask, slotBits, slotMask, dShift, aShift, bShift, indexBits, 1<<indexBits-1, FlagImm, FlagIndex, bits.TrailingZeros(FlagNot))
+}

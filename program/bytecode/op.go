@@ -1,0 +1,216 @@
+package bytecode
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dialtone-gpu/dialtone/program/machine"
+	"github.com/dialtone-gpu/dialtone/program/wasm"
+)
+
+// An Op is what an instruction of the bytecode does.
+type Op uint16
+
+// The instructions that are not those of package machine.
+const (
+	Invalid  Op = iota // what no code has: memory that is 0
+	Function           // in front of a function's instructions, never executed: its frame in slots, and its number
+	Unreachable
+	Copy
+	CopyRange
+	Zero
+	Select
+	Branch
+	BranchIf
+	BranchTable
+	Call
+	CallIndirect
+	CallHost
+	Invoke
+	Return
+	ReturnValue
+	Finish
+	GlobalGet
+	GlobalSet
+	MemorySize
+	MemoryGrow
+	MemoryInit
+	DataDrop
+	TableGet
+	TableSet
+	TableSize
+	TableGrow
+	TableFill
+	TableCopy
+	TableInit
+	ElemDrop
+	RefIsNull
+	Native
+	firstOperation // of package machine, in the order of its table; behind them the fused branches
+)
+
+// Info describes the instructions of an op.
+type Info struct {
+	Name string
+	// Fields are the parts that the instruction has, in the order in which people read them:
+	//
+	//	d a      slots
+	//	b        a slot, or with FlagImm the second word
+	//	c        a slot whose number is in bits 0-16 of the second word
+	//	@d       a target relative to the next instruction, in place of d
+	//	@ low    a target, a number in the lower half of the second word
+	//	high imm numbers in its upper half, in all of it
+	//	[load] [store] stored   as the package comment says
+	Fields string
+	// Value is set if the instruction ends with slot d = r.
+	Value bool
+	// C is what it does, in portable kernel C: the statements of a case, behind which r is stored to slot d or nothing else happens.
+	// The words in it are defined by package interpreter.
+	C string
+
+	branch Op // the same as the condition of a branch; Invalid if it is no comparison
+}
+
+// Info describes the instructions of an op. Its Name is "" if there are none.
+func (o Op) Info() *Info {
+	if int(o) >= len(ops) {
+		return &ops[Invalid]
+	}
+	return &ops[o]
+}
+
+// Ops is how many there are: they are the numbers below.
+func Ops() int { return len(ops) }
+
+// String returns the name.
+func (o Op) String() string { return o.Info().Name }
+
+// control has what the bytecode adds to package machine. In C:
+//
+//	w0, w1      the words of the instruction      x, y   slot a, and slot b or the second word
+//	fp          slot 0 of the frame               r      what becomes slot d
+//	ip          the next instruction              vm     the vm_state
+//	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
+//	VM_JUMP(t)  goes on at instruction t          VM_CALL(d, entry, frame) calls a function
+//	state       the state of the instance, image  what all instances share; words in them have names
+var control = [firstOperation]Info{
+	Function:    {Name: "function", Fields: "low high", C: "vm->trap = VM_STOP_INVALID;"},
+	Unreachable: {Name: "unreachable", C: "vm->trap = VM_UNREACHABLE;"},
+	Copy:        {Name: "copy", Fields: "d b", Value: true, C: "r = y;"},
+	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < (hc_u32)w1; i++) fp[VM_D + i] = fp[VM_A + i];"},
+	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < (hc_u32)w1; i++) fp[VM_D + i] = 0u;"},
+	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? fp[(hc_u32)w1] : y;"},
+	Branch:      {Name: "br", Fields: "@", C: "VM_JUMP((hc_u32)w1);"},
+	BranchIf:    {Name: "br_if", Fields: "a @", C: "if (((hc_u32)x != 0u) != VM_NOT) VM_JUMP((hc_u32)w1);"},
+	BranchTable: {Name: "br_table", Fields: "a low", C: "VM_JUMP(VM_TARGET((hc_u32)x < (hc_u32)w1 ? (hc_u32)x : (hc_u32)w1));"},
+	Call:        {Name: "call", Fields: "d @ high", C: "VM_CALL(VM_D, (hc_u32)w1, (hc_u32)(w1 >> 32));"},
+	CallIndirect: {Name: "call_indirect", Fields: "d a low high", C: `GLOBAL const hc_u64 *table = VM_TABLE((hc_u32)w1);
+const hc_u64 ref = (hc_u32)x < table[VM_TABLE_SIZE] ? state[table[VM_TABLE_AT] + (hc_u32)x] : 0u;
+if (ref == 0u) vm->trap = VM_UNDEFINED;
+else if (ref >> 32 != w1 >> 32) vm->trap = VM_MISMATCH;
+else VM_CALL(VM_D, (hc_u32)ref + 1u, (hc_u32)code[2u * (hc_u32)ref + 1u]);`},
+	CallHost: {Name: "call.host", Fields: "d low high", C: "vm->trap = VM_STOP_HOST;"},
+	Invoke: {Name: "invoke", Fields: "d", C: `const hc_u32 entry = (hc_u32)state[VM_STATE_ENTRY];
+VM_CALL(VM_D, entry + 1u, (hc_u32)code[2u * entry + 1u]);`},
+	Return:      {Name: "return", C: "VM_RETURN;"},
+	ReturnValue: {Name: "return.value", Fields: "b", C: "fp[0] = y;\nVM_RETURN;"},
+	Finish:      {Name: "finish", C: "vm->trap = VM_STOP_END;"},
+	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[(hc_u32)w1];"},
+	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[(hc_u32)w1] = x;"},
+	MemorySize:  {Name: "memory.size", Fields: "d", Value: true, C: "r = vm->bytes >> 16;"},
+	MemoryGrow:  {Name: "memory.grow", Fields: "d a", Value: true, C: "r = vm_grow(vm, state[VM_STATE_LIMIT], (hc_u32)x);"},
+	MemoryInit: {Name: "memory.init", Fields: "a b c high",
+		C: "vm_init(vm, image, state[image[VM_IMAGE_DATA_LENGTHS] + (w1 >> 32)], image[image[VM_IMAGE_DATAS] + (w1 >> 32)], (hc_u32)x, (hc_u32)y, (hc_u32)fp[(hc_u32)w1]);"},
+	DataDrop:  {Name: "data.drop", Fields: "high", C: "state[image[VM_IMAGE_DATA_LENGTHS] + (w1 >> 32)] = 0u;"},
+	TableGet:  {Name: "table.get", Fields: "d a low", Value: true, C: "r = vm_table_get(vm, state, VM_TABLE((hc_u32)w1), (hc_u32)x);"},
+	TableSet:  {Name: "table.set", Fields: "a b low", C: "vm_table_fill(vm, state, VM_TABLE((hc_u32)w1), (hc_u32)x, fp[VM_B], 1u);"},
+	TableSize: {Name: "table.size", Fields: "d low", Value: true, C: "r = VM_TABLE((hc_u32)w1)[VM_TABLE_SIZE];"},
+	TableGrow: {Name: "table.grow", Fields: "d a b low", Value: true, C: "r = vm_table_grow(vm, state, VM_TABLE((hc_u32)w1), x, (hc_u32)y);"},
+	TableFill: {Name: "table.fill", Fields: "a b c high", C: "vm_table_fill(vm, state, VM_TABLE(w1 >> 32), (hc_u32)x, y, (hc_u32)fp[(hc_u32)w1]);"},
+	TableCopy: {Name: "table.copy", Fields: "a b c imm",
+		C: "vm_table_copy(vm, state, VM_TABLE(VM_TABLE_2), VM_TABLE(VM_TABLE_1), (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);"},
+	TableInit: {Name: "table.init", Fields: "a b c imm",
+		C: `vm_table_init(vm, state, VM_TABLE(VM_TABLE_2), image + image[image[VM_IMAGE_ELEMS] + VM_TABLE_1],
+    state[image[VM_IMAGE_ELEM_LENGTHS] + VM_TABLE_1], (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);`},
+	ElemDrop:  {Name: "elem.drop", Fields: "high", C: "state[image[VM_IMAGE_ELEM_LENGTHS] + (w1 >> 32)] = 0u;"},
+	RefIsNull: {Name: "ref.is_null", Fields: "d a", Value: true, C: "r = x == 0u;"},
+	Native:    {Name: "native", Fields: "low high", C: "const hc_u32 exit = VM_NATIVE((hc_u32)w1);\nif (vm->trap == 0u) VM_JUMP(VM_TARGET(exit));"},
+}
+
+// ops has all instructions, of has the one of an instruction of WebAssembly.
+var ops, of = func() (all []Info, of map[wasm.Op]Op) {
+	all = control[:]
+	of = map[wasm.Op]Op{}
+	for _, o := range machine.Operations() {
+		of[o.Op] = Op(len(all))
+		all = append(all, operation(o))
+	}
+	for _, o := range machine.Operations() {
+		if comparison(o) {
+			all[of[o.Op]].branch = Op(len(all))
+			all = append(all, fused(o))
+		}
+	}
+	if len(all) > opMask {
+		panic(fmt.Sprintf("BUG: %d instructions", len(all)))
+	}
+	return all, of
+}()
+
+// slot is how C sees a value of a slot.
+func slot(t byte) string {
+	switch wasm.ValType(t) {
+	case wasm.I32, wasm.F32:
+		return "hc_u32"
+	}
+	return "hc_u64"
+}
+
+// operation is an instruction of package machine.
+func operation(o machine.Operation) Info {
+	info := Info{Name: o.Op.String(), Value: o.Out != 0}
+	width := o.Op.Info().Width
+	switch {
+	case width > 0 && info.Value:
+		info.Fields = "d [load]"
+		info.C = fmt.Sprintf("const hc_u64 ea = VM_LOAD_ADDRESS;\nr = %s;", o.C)
+	case width > 0:
+		info.Fields = "[store] stored"
+		info.C = fmt.Sprintf("const hc_u64 ea = VM_STORE_ADDRESS;\nconst %s b = (%[1]s)VM_STORED;\n%s;", slot(o.In[1]), o.C)
+	case len(o.In) == 3:
+		info.Fields = "a b c"
+		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)fp[(hc_u32)w1];\n%s;", o.C)
+	default:
+		info.Fields = strings.TrimSpace("d a " + "b"[:len(o.In)-1])
+		info.C = operands(o) + fmt.Sprintf("r = %s;", o.C)
+	}
+	return info
+}
+
+// operands declares those of an expression.
+func operands(o machine.Operation) string {
+	c := fmt.Sprintf("const %s a = (%[1]s)x", slot(o.In[0]))
+	if len(o.In) > 1 {
+		c += ", b = (" + slot(o.In[1]) + ")y"
+	}
+	return c + ";\n"
+}
+
+// comparison reports that an operation gives 0 or 1.
+func comparison(o machine.Operation) bool {
+	_, name, _ := strings.Cut(o.Op.String(), ".")
+	name, _, _ = strings.Cut(name, "_")
+	switch name {
+	case "eqz", "eq", "ne", "lt", "gt", "le", "ge":
+		return true
+	}
+	return false
+}
+
+// fused is a branch where the operation gives 1, or 0 with FlagNot.
+func fused(o machine.Operation) Info {
+	return Info{
+		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d",
+		C: operands(o) + fmt.Sprintf("if ((%s) != VM_NOT) VM_JUMP(VM_NEAR);", o.C),
+	}
+}

@@ -1,0 +1,146 @@
+package bytecode
+
+import "github.com/dialtone-gpu/dialtone/program/wasm"
+
+// operation lowers an instruction of package machine.
+func (l *lowering) operation(op Op) {
+	w := l.walker
+	info := w.Op.Info()
+	switch {
+	case info.Width > 0 && info.Out != "":
+		l.load(op, w.Offset)
+	case info.Width > 0:
+		l.storeTo(op, w.Offset)
+	case len(info.In) == 3:
+		l.three(op, 0)
+	case len(info.In) == 2:
+		second := l.pop()
+		first := l.pop()
+		height := len(l.stack)
+		if swapped, ok := swaps[w.Op]; ok && first.kind == constant && second.kind != constant {
+			b := l.in(second, height+1)
+			l.emit(Instruction{Op: of[swapped], Flags: FlagImm, D: l.result(), A: b, Imm: first.bits})
+			return
+		}
+		flags, b, imm := l.b(second, height+1)
+		a := l.in(first, height)
+		l.emit(Instruction{Op: op, Flags: flags, D: l.result(), A: a, B: b, Imm: imm})
+	default:
+		v := l.pop()
+		if w.Op == wasm.I32Eqz {
+			if in, ok := l.made(0, v, len(l.stack)); ok {
+				if other := opposite[in.Op]; other != Invalid {
+					in.Op = other
+					l.put(l.pc()-1, in)
+					l.push(value{})
+					return
+				}
+			}
+		}
+		a := l.in(v, len(l.stack))
+		l.emit(Instruction{Op: op, D: l.result(), A: a})
+	}
+}
+
+// swaps are the operations that are the same, or another one, with their operands exchanged.
+var swaps = map[wasm.Op]wasm.Op{
+	wasm.I32Add: wasm.I32Add, wasm.I32Mul: wasm.I32Mul, wasm.I32And: wasm.I32And, wasm.I32Or: wasm.I32Or, wasm.I32Xor: wasm.I32Xor,
+	wasm.I64Add: wasm.I64Add, wasm.I64Mul: wasm.I64Mul, wasm.I64And: wasm.I64And, wasm.I64Or: wasm.I64Or, wasm.I64Xor: wasm.I64Xor,
+	wasm.I32Eq: wasm.I32Eq, wasm.I32Ne: wasm.I32Ne, wasm.I32LtS: wasm.I32GtS, wasm.I32LtU: wasm.I32GtU, wasm.I32GtS: wasm.I32LtS,
+	wasm.I32GtU: wasm.I32LtU, wasm.I32LeS: wasm.I32GeS, wasm.I32LeU: wasm.I32GeU, wasm.I32GeS: wasm.I32LeS, wasm.I32GeU: wasm.I32LeU,
+	wasm.I64Eq: wasm.I64Eq, wasm.I64Ne: wasm.I64Ne, wasm.I64LtS: wasm.I64GtS, wasm.I64LtU: wasm.I64GtU, wasm.I64GtS: wasm.I64LtS,
+	wasm.I64GtU: wasm.I64LtU, wasm.I64LeS: wasm.I64GeS, wasm.I64LeU: wasm.I64GeU, wasm.I64GeS: wasm.I64LeS, wasm.I64GeU: wasm.I64LeU,
+	wasm.F32Add: wasm.F32Add, wasm.F32Mul: wasm.F32Mul, wasm.F32Eq: wasm.F32Eq, wasm.F32Ne: wasm.F32Ne, wasm.F32Lt: wasm.F32Gt,
+	wasm.F32Gt: wasm.F32Lt, wasm.F32Le: wasm.F32Ge, wasm.F32Ge: wasm.F32Le,
+	wasm.F64Add: wasm.F64Add, wasm.F64Mul: wasm.F64Mul, wasm.F64Eq: wasm.F64Eq, wasm.F64Ne: wasm.F64Ne, wasm.F64Lt: wasm.F64Gt,
+	wasm.F64Gt: wasm.F64Lt, wasm.F64Le: wasm.F64Ge, wasm.F64Ge: wasm.F64Le,
+}
+
+// opposite are the comparisons that hold where others do not; of floats, NaN leaves only those of equality.
+var opposite = func() []Op {
+	all := make([]Op, len(ops))
+	for _, p := range [][2]wasm.Op{
+		{wasm.I32Eq, wasm.I32Ne}, {wasm.I32LtS, wasm.I32GeS}, {wasm.I32LtU, wasm.I32GeU}, {wasm.I32GtS, wasm.I32LeS}, {wasm.I32GtU, wasm.I32LeU},
+		{wasm.I64Eq, wasm.I64Ne}, {wasm.I64LtS, wasm.I64GeS}, {wasm.I64LtU, wasm.I64GeU}, {wasm.I64GtS, wasm.I64LeS}, {wasm.I64GtU, wasm.I64LeU},
+		{wasm.F32Eq, wasm.F32Ne}, {wasm.F64Eq, wasm.F64Ne},
+	} {
+		all[of[p[0]]], all[of[p[1]]] = of[p[1]], of[p[0]]
+	}
+	return all
+}()
+
+var i32Add, i32Shl = of[wasm.I32Add], of[wasm.I32Shl]
+
+// index takes back the addition that made an address: a is its first operand. The other is a constant, or a slot b shifted left by imm.
+func (l *lowering) index(v value, height int) (a, b uint32, imm uint64, constant, ok bool) {
+	add, ok := l.made(0, v, height)
+	if !ok || add.Op != i32Add {
+		return 0, 0, 0, false, false
+	}
+	a, b = add.A, add.B
+	if add.Flags&FlagImm != 0 {
+		l.drop()
+		return a, 0, add.Imm & (1<<32 - 1), true, true
+	}
+	if pc := l.pc() - 2; pc >= l.barrier {
+		// What a shift left in the slot of an operand has been used up by the addition.
+		shift := l.at(pc)
+		if shift.Op == i32Shl && shift.Flags&FlagImm != 0 && int(shift.D) >= l.locals && a != b && (shift.D == a || shift.D == b) {
+			if shift.D == a {
+				a = b
+			}
+			l.drop()
+			l.drop()
+			return a, shift.A, shift.Imm & 31, false, true
+		}
+	}
+	l.drop()
+	return a, b, 0, false, true
+}
+
+// load lowers one. Its address is slot a + index + offset: the index, which wraps, is a constant or a slot shifted left.
+func (l *lowering) load(op Op, offset uint32) {
+	v := l.pop()
+	in := Instruction{Op: op, Flags: FlagImm}
+	a, b, imm, constant, ok := l.index(v, len(l.stack))
+	switch {
+	case !ok:
+		in.A = l.in(v, len(l.stack))
+	case constant:
+		in.A, in.Imm = a, imm<<32
+	default:
+		in.Flags, in.A, in.B, in.Imm = 0, a, b, imm<<32
+	}
+	in.D = l.result()
+	in.Imm |= uint64(offset)
+	l.emit(in)
+}
+
+// storeTo lowers a store, whose address is like that of a load if what it stores is no constant.
+func (l *lowering) storeTo(op Op, offset uint32) {
+	what := l.pop()
+	address := l.pop()
+	height := len(l.stack)
+	in := Instruction{Op: op, Imm: uint64(offset)}
+	if what.kind == constant && int64(what.bits) == int64(int32(what.bits)) || what.kind == constant && l.walker.Op.Info().In[1] != byte(wasm.I64) && l.walker.Op.Info().In[1] != byte(wasm.F64) {
+		in.Flags = FlagImm
+		in.A = l.in(address, height)
+		in.Imm |= what.bits << 32
+		l.emit(in)
+		return
+	}
+	if what.kind == local { // so that what made the address may be the last instruction
+		if a, b, imm, constant, ok := l.index(address, height); ok {
+			in.A, in.B = a, uint32(what.bits)
+			in.Imm |= imm << 32
+			if !constant {
+				in.Flags, in.D = FlagIndex, b
+			}
+			l.emit(in)
+			return
+		}
+	}
+	in.B = l.in(what, height+1)
+	in.A = l.in(address, height)
+	l.emit(in)
+}

@@ -1,0 +1,324 @@
+package interpreter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/program/bytecode"
+	"github.com/dialtone-gpu/dialtone/program/machine"
+)
+
+// Options are sizes of instances; 0 chooses.
+type Options struct {
+	Instances int // 1
+	Pages     int // that the memory of one may have: what the module wants in the beginning, and 256 more
+	Slots     int // of all frames of one: 128 Ki, of 8 bytes each
+	Calls     int // that may be nested: 16 Ki
+	Elements  int // that a table may have which grows: what it has in the beginning, and 1024 more
+	// Fuel is how many branches and calls an instance may take before its kernel looks whether the run is over, or, where kernels are
+	// launched again, leaves the device to others: 256 Ki.
+	Fuel uint32
+}
+
+const (
+	morePages    = 256
+	moreElements = 1024
+	defaultSlots = 128 << 10
+	defaultCalls = 16 << 10
+	defaultFuel  = 256 << 10
+)
+
+// Instances of an image are in the memory of a device, each with a memory and a state of its own. A kernel made from Source runs them.
+type Instances struct {
+	image   *bytecode.Image
+	options Options
+	layout  []uint64 // the image's words
+	device  *hal.Device
+	queue   *hal.Queue
+	code    *hal.Buffer
+	shared  *hal.Buffer // the image's words on the device
+	state   *hal.Buffer
+	memory  *hal.Buffer
+}
+
+// New makes room for instances of an image. They begin when Prepare has run.
+func New(dev *hal.Device, im *bytecode.Image, opts Options) (*Instances, error) {
+	opts.Instances = max(opts.Instances, 1)
+	if opts.Fuel == 0 {
+		opts.Fuel = defaultFuel
+	}
+	if opts.Slots == 0 {
+		opts.Slots = defaultSlots
+	}
+	if opts.Calls == 0 {
+		opts.Calls = defaultCalls
+	}
+	n := &Instances{image: im, device: dev, options: opts}
+	if err := n.lay(); err != nil {
+		return nil, err
+	}
+	if err := n.allocate(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// lay decides what is where.
+func (n *Instances) lay() error {
+	im, o := n.image, n.options
+	pages := o.Pages
+	if pages == 0 {
+		pages = int(im.Memory.Min) + morePages
+	}
+	pages = min(pages, int(im.Memory.Max))
+	if pages < int(im.Memory.Min) {
+		return fmt.Errorf("the module begins with %d pages of memory, and may have %d", im.Memory.Min, pages)
+	}
+	words := make([]uint64, imageWords) // those with names first
+	state := make([]uint64, stateWords)
+	state[statePC] = bytecode.Boot
+	state[stateBytes] = uint64(im.Memory.Min) * bytecode.PageBytes
+	state[stateLimit] = uint64(pages) * bytecode.PageBytes
+	place := func(words []uint64) uint64 {
+		at := uint64(len(state))
+		state = append(state, words...)
+		return at
+	}
+	words[imageGlobals] = place(im.Globals)
+	words[imageDataLengths] = place(lengths(im.Datas))
+	words[imageElemLengths] = place(lengths(im.Elems))
+	words[imageTables] = place(make([]uint64, len(im.Tables)*tableWords))
+	for i, t := range im.Tables {
+		most := uint64(len(t.Elements) + moreElements)
+		if o.Elements > 0 {
+			most = uint64(max(o.Elements, len(t.Elements)))
+		}
+		most = min(most, uint64(t.Max))
+		d := words[imageTables] + uint64(i*tableWords)
+		at := place(t.Elements)
+		place(make([]uint64, most-uint64(len(t.Elements))))
+		state[d+tableAt], state[d+tableSize], state[d+tableMost] = at, uint64(len(t.Elements)), most
+	}
+	words[imageCalls] = uint64(len(state))
+	words[imageCallsEnd] = words[imageCalls] + uint64(o.Calls)
+	words[imageFrames] = words[imageCallsEnd]
+	words[imageFramesEnd] = words[imageFrames] + uint64(max(o.Slots, im.BootFrame))
+	words[imageStateWords] = words[imageFramesEnd]
+	words[imageMemoryBytes] = state[stateLimit]
+	words[imageInstances] = uint64(o.Instances)
+
+	words[imageTemplate], words[imageTemplateWords] = uint64(len(words)), uint64(len(state))
+	words = append(words, state...)
+	words[imageEntries], words[imageFunctions] = uint64(len(words)), uint64(len(im.Entries))
+	for _, e := range im.Entries {
+		words = append(words, uint64(e))
+	}
+	words = segments(words, imageDatas, im.Datas, wordsOf)
+	words = segments(words, imageElems, im.Elems, func(refs []uint64) []uint64 { return refs })
+	words = chunks(words, im.Memory)
+	n.layout = words
+	return nil
+}
+
+// lengths of segments.
+func lengths[T any](all [][]T) []uint64 {
+	var l []uint64
+	for _, s := range all {
+		l = append(l, uint64(len(s)))
+	}
+	return l
+}
+
+// segments appends the contents of some, and where they are.
+func segments[T any](words []uint64, field int, all [][]T, content func([]T) []uint64) []uint64 {
+	var at []uint64
+	for _, s := range all {
+		at = append(at, uint64(len(words)))
+		words = append(words, content(s)...)
+	}
+	words[field] = uint64(len(words))
+	return append(words, at...)
+}
+
+// wordsOf packs bytes, the first one lowest.
+func wordsOf(b []byte) []uint64 {
+	words := make([]uint64, (len(b)+7)/8)
+	for i := range words {
+		var w [8]byte
+		copy(w[:], b[8*i:])
+		words[i] = binary.LittleEndian.Uint64(w[:])
+	}
+	return words
+}
+
+// chunks appends what memory begins with, without the chunks that are zero.
+func chunks(words []uint64, m bytecode.Memory) []uint64 {
+	content := map[int][]byte{}
+	for _, s := range m.Segments {
+		for at, rest := int(s.Address), s.Bytes; len(rest) > 0; {
+			chunk := at / chunkBytes
+			if content[chunk] == nil {
+				content[chunk] = make([]byte, chunkBytes)
+			}
+			n := copy(content[chunk][at%chunkBytes:], rest)
+			at, rest = at+n, rest[n:]
+		}
+	}
+	table := make([]uint64, int(m.Min)*bytecode.PageBytes/chunkBytes)
+	for i := range table {
+		if c := content[i]; slices.ContainsFunc(c, func(b byte) bool { return b != 0 }) {
+			table[i] = uint64(len(words))
+			words = append(words, wordsOf(c)...)
+		}
+	}
+	words[imageChunks], words[imageChunkCount] = uint64(len(words)), uint64(len(table))
+	return append(words, table...)
+}
+
+// allocate reserves memory on the device and sends what instances share.
+func (n *Instances) allocate() (err error) {
+	if n.queue, err = n.device.NewQueue(); err != nil {
+		return err
+	}
+	count := n.options.Instances
+	state, memory := n.layout[imageStateWords], n.layout[imageMemoryBytes]
+	if limit := uint64(1) << 46 / uint64(count); state*8 > limit || memory > limit {
+		return fmt.Errorf("%d instances of %d bytes: %w", count, memory+state*8, hal.ErrInvalid)
+	}
+	code := append(slices.Clone(n.image.Code), make([]uint64, bytecode.Words)...) // the last instruction has one behind it, too
+	for _, b := range []struct {
+		buffer **hal.Buffer
+		what   string
+		size   int
+		words  []uint64
+	}{
+		{&n.code, "code", 8 * len(code), code},
+		{&n.shared, "the image", 8 * len(n.layout), n.layout},
+		{&n.state, "states", count * int(state) * 8, nil},
+		{&n.memory, "memories", max(16, count*int(memory)), nil},
+	} {
+		if *b.buffer, err = n.device.Alloc(hal.DeviceMemory, b.size); err != nil {
+			return fmt.Errorf("room for %s of %d instances: %w", b.what, count, err)
+		}
+		if b.words != nil {
+			if err := n.queue.Write(*b.buffer, 0, bytesOf(b.words)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func bytesOf(words []uint64) []byte {
+	b := make([]byte, 0, 8*len(words))
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	return b
+}
+
+// Close frees the memory.
+func (n *Instances) Close() error {
+	var errs []error
+	for _, b := range []*hal.Buffer{n.code, n.shared, n.state, n.memory} {
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
+	}
+	if n.queue != nil {
+		errs = append(errs, n.queue.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Prepare gives all instances their initial memory and state. The program is made from Source.
+func (n *Instances) Prepare(ctx context.Context, p *hostcall.Program) error {
+	info := n.device.Info()
+	units := n.options.Instances * (int(n.layout[imageChunkCount]) + 1)
+	l := hostcall.Launch{Kernel: "vm_prepare", Grid: [3]int{min(units, 4*info.Units)}, Group: [3]int{1},
+		Args: []hal.Arg{hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory)}}
+	if !info.HostCPU {
+		l.Grid, l.Group = [3]int{min(units, 16*info.Units)}, [3]int{min(128, info.MaxGroup)}
+	}
+	_, err := p.Run(ctx, l)
+	return err
+}
+
+// Launch runs the instances: one for each group, or in groups of so many.
+func (n *Instances) Launch(group int) hostcall.Launch {
+	return hostcall.Launch{Kernel: "vm_run", Grid: [3]int{(n.options.Instances + group - 1) / group}, Group: [3]int{group},
+		Args: []hal.Arg{hal.Memory(n.code), hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory), hal.Int32(int32(n.options.Fuel))}}
+}
+
+// Enter has an instance run a function, with the bits of its arguments: after Prepare, or once it has ended or trapped. What it did to its
+// memory, globals and tables before stays, and the module's start function is not run again.
+func (n *Instances) Enter(instance, function int, args ...uint64) error {
+	if function >= len(n.image.Entries) || len(args) > n.image.BootFrame {
+		return fmt.Errorf("function %d with %d arguments: %w", function, len(args), hal.ErrInvalid)
+	}
+	w, err := n.read(instance, 0, stateWords)
+	if err != nil {
+		return err
+	}
+	if w[stateTrap] != 0 {
+		w[statePC], w[stateFP], w[stateDepth], w[stateTrap] = uint64(n.image.Invoke), 0, 0, 0
+	}
+	w[stateEntry] = uint64(n.image.Entries[function])
+	if err := n.write(instance, 0, w); err != nil {
+		return err
+	}
+	return n.write(instance, int(n.layout[imageFrames]), args)
+}
+
+func (n *Instances) write(instance, word int, words []uint64) error {
+	return n.queue.Write(n.state, 8*(instance*int(n.layout[imageStateWords])+word), bytesOf(words))
+}
+
+func (n *Instances) read(instance, word, count int) ([]uint64, error) {
+	b := make([]byte, 8*count)
+	if err := n.queue.Read(b, n.state, 8*(instance*int(n.layout[imageStateWords])+word)); err != nil {
+		return nil, err
+	}
+	return wordsOf(b), nil
+}
+
+// State is how an instance is.
+type State struct {
+	Ended    bool         // it came to its end
+	Trap     machine.Trap // or trapped
+	Function int          // where it is, or trapped: the index of the function, -1 outside of all
+	Bytes    uint64       // of memory
+	Steps    uint64       // instructions executed, with Parts.CountSteps
+}
+
+// State reads it. The device may have written anything there: it is an error if it makes no sense.
+func (n *Instances) State(instance int) (State, error) {
+	w, err := n.read(instance, 0, stateWords)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Function: -1, Bytes: w[stateBytes], Steps: w[stateSteps]}
+	switch trap := w[stateTrap]; {
+	case trap == stopEnd:
+		s.Ended = true
+		return s, nil
+	case trap <= uint64(machine.TableBounds):
+		s.Trap = machine.Trap(trap)
+	default:
+		return s, fmt.Errorf("BUG: instance %d stopped because of %#x, before instruction %d", instance, trap, w[statePC])
+	}
+	if pc := w[statePC]; pc > 0 && pc <= uint64(len(n.image.Code)/bytecode.Words) {
+		s.Function = n.image.Function(uint32(pc - 1))
+	}
+	return s, nil
+}
+
+// Results reads the first slots of an instance: the results of the function that it ran.
+func (n *Instances) Results(instance, count int) ([]uint64, error) {
+	return n.read(instance, int(n.layout[imageFrames]), count)
+}

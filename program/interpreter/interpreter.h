@@ -1,0 +1,89 @@
+/* The words in which package bytecode says what its instructions do. */
+#define VM_D ((hc_u32)(w0 >> VM_D_SHIFT) & VM_SLOT_MASK)
+#define VM_A ((hc_u32)(w0 >> VM_A_SHIFT) & VM_SLOT_MASK)
+#define VM_B ((hc_u32)(w0 >> VM_B_SHIFT))
+#define VM_C ((hc_u32)w1 & VM_SLOT_MASK)
+#define VM_NOT ((hc_u32)w0 >> VM_NOT_SHIFT & 1u)
+#define VM_TABLE_1 ((hc_u32)(w1 >> VM_SLOT_BITS) & VM_INDEX_MASK)
+#define VM_TABLE_2 ((hc_u32)(w1 >> (VM_SLOT_BITS + VM_INDEX_BITS)) & VM_INDEX_MASK)
+#define VM_TABLE(i) (state + image[VM_IMAGE_TABLES] + (hc_u64)(i) * VM_TABLE_WORDS)
+#define VM_LOAD_ADDRESS (((hc_u64)((hc_u32)x + ((w0 & VM_FLAG_IMM) != 0u ? (hc_u32)(w1 >> 32) : (hc_u32)y << ((hc_u32)(w1 >> 32) & 31u)))) + (hc_u32)w1)
+#define VM_STORE_ADDRESS                                                                                                           \
+    (((hc_u64)((hc_u32)x + ((w0 & VM_FLAG_IMM) != 0u ? 0u                                                                          \
+                            : (w0 & VM_FLAG_INDEX) != 0u ? (hc_u32)fp[VM_D] << ((hc_u32)(w1 >> 32) & 31u) : (hc_u32)(w1 >> 32)))) + \
+     (hc_u32)w1)
+#define VM_STORED ((w0 & VM_FLAG_IMM) != 0u ? (hc_u64)((hc_i64)w1 >> 32) : y)
+/* Target i of those behind the instruction. */
+#define VM_TARGET(i) vm_target(ip, i)
+#define VM_NEAR ((hc_u32)((ip - code) >> 1) + (hc_u32)((hc_i32)((hc_u32)(w0 >> VM_D_SHIFT) << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
+#define VM_JUMP(target)                                 \
+    do {                                                \
+        ip = code + 2u * (hc_size)(target);             \
+        n0 = ip[0];                                     \
+        n1 = ip[1];                                     \
+        if (--fuel == 0u) vm->trap = VM_STOP_FUEL;      \
+    } while (0)
+/* A call with its arguments from slot d on, where the frame of the callee begins. */
+#define VM_CALL(d, entry, frame)                                                                      \
+    do {                                                                                              \
+        const hc_u32 base_ = (d);                                                                     \
+        if (calls == calls_end || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
+            vm->trap = VM_STACK_EXHAUSTED;                                                            \
+        } else {                                                                                      \
+            *calls++ = (hc_u64)base_ << 32 | (hc_u32)((ip - code) >> 1);                              \
+            fp += base_;                                                                              \
+            VM_JUMP(entry);                                                                           \
+        }                                                                                             \
+    } while (0)
+#define VM_RETURN                                       \
+    do {                                                \
+        const hc_u64 link_ = *--calls;                  \
+        fp -= link_ >> 32;                              \
+        ip = code + 2u * (hc_size)(hc_u32)link_;        \
+        n0 = ip[0];                                     \
+        n1 = ip[1];                                     \
+    } while (0)
+#ifdef VM_COUNT_STEPS
+#define VM_STEP() steps++
+#else
+#define VM_STEP() ((void)0)
+#endif
+
+DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(table[i >> 1] >> ((i & 1u) * 32u)); }
+
+/* Runs an instance until it calls the host, comes to its end, traps, or has used its fuel: a unit for each branch taken and each call. The next
+   instruction is loaded before this one is looked at, and the operands before it is known what is done with them. */
+DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_u64 *state, vm_state *instance, hc_u32 fuel) {
+    vm_state own = *instance;
+    vm_state *vm = &own;
+    GLOBAL const hc_u64 *ip = code + 2u * (hc_size)state[VM_STATE_PC];
+    GLOBAL hc_u64 *const frames = state + image[VM_IMAGE_FRAMES], *const frames_end = state + image[VM_IMAGE_FRAMES_END];
+    GLOBAL hc_u64 *const first_call = state + image[VM_IMAGE_CALLS], *const calls_end = state + image[VM_IMAGE_CALLS_END];
+    GLOBAL hc_u64 *fp = frames + state[VM_STATE_FP], *calls = first_call + state[VM_STATE_DEPTH];
+    hc_u64 n0 = ip[0], n1 = ip[1];
+    hc_u32 i;
+#ifdef VM_COUNT_STEPS
+    hc_u64 steps = state[VM_STATE_STEPS];
+#endif
+    own.trap = 0u;
+    do {
+        const hc_u64 w0 = n0, w1 = n1, x = fp[VM_A], y = (w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B];
+        hc_u64 r;
+        ip += 2;
+        n0 = ip[0];
+        n1 = ip[1];
+        VM_STEP();
+        switch ((hc_u32)w0 & VM_OP_MASK) {
+@CASES@
+        }
+        fp[VM_D] = r;
+    } while (vm->trap == 0u);
+    state[VM_STATE_PC] = (hc_u64)((ip - code) >> 1);
+    state[VM_STATE_FP] = (hc_u64)(fp - frames);
+    state[VM_STATE_DEPTH] = (hc_u64)(calls - first_call);
+    state[VM_STATE_BYTES] = vm->bytes;
+#ifdef VM_COUNT_STEPS
+    state[VM_STATE_STEPS] = steps;
+#endif
+    *instance = own;
+}

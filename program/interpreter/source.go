@@ -1,0 +1,110 @@
+package interpreter
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/dialtone-gpu/dialtone/program/bytecode"
+	"github.com/dialtone-gpu/dialtone/program/machine"
+)
+
+//go:embed instance.h
+var instanceText string
+
+//go:embed interpreter.h
+var interpreterText string
+
+//go:embed kernel.h
+var kernelText string
+
+// Parts is what a kernel has besides the interpreter.
+type Parts struct {
+	// Host defines vm_wasi_step, which makes the calls of CallHost. Without it no image may have any.
+	Host string
+	// Trapped is the call by which the host is told of a trap: its number, the function's index, and the instruction. Nil for none.
+	Trapped *int
+	// Native defines vm_region_0 and so on, as many as Regions: the regions that an image was lowered with, in their order.
+	Native  string
+	Regions int
+	// CountSteps has State.Steps counted.
+	CountSteps bool
+}
+
+// noHost is for images that bind no imports: it is never come to.
+const noHost = `DEVICE hc_u32 vm_wasi_step(HC, vm_state *vm, hc_u32 function, hc_u32 instance, GLOBAL hc_u64 *args, hc_u32 *got, hc_u32 *result) { return 2u; }
+`
+
+// Source is the text of the kernel file.
+func Source(p Parts) string {
+	var b strings.Builder
+	b.WriteString(machine.Source)
+	b.WriteString(layoutDefines())
+	b.WriteString(bytecode.Defines())
+	if p.CountSteps {
+		b.WriteString("#define VM_COUNT_STEPS 1\n")
+	}
+	b.WriteString(instanceText)
+	if p.Host == "" {
+		p.Host = noHost
+	}
+	trapped := "VM_NOT_REPORTED"
+	if p.Trapped != nil {
+		trapped = fmt.Sprintf("%du", *p.Trapped)
+	}
+	fmt.Fprintf(&b, "#define VM_TRAPPED %s\n%s", trapped, p.Host)
+	b.WriteString(native(p))
+	before, after, found := strings.Cut(interpreterText, "@CASES@\n")
+	if !found {
+		panic("BUG: no place for the cases")
+	}
+	b.WriteString(before)
+	b.WriteString(cases())
+	b.WriteString(after)
+	b.WriteString(kernelText)
+	return b.String()
+}
+
+// cases has one for each instruction, of which those with a value go on to where it is stored.
+func cases() string {
+	var b strings.Builder
+	for n := range bytecode.Ops() {
+		info := bytecode.Op(n).Info()
+		if info.C == "" {
+			continue
+		}
+		next := "continue;"
+		if info.Value {
+			next = "break;"
+		}
+		fmt.Fprintf(&b, "case %du: { /* %s */\n%s\n} %s\n", n, info.Name, info.C, next)
+	}
+	b.WriteString("default: vm->trap = VM_STOP_INVALID; continue;\n")
+	return b.String()
+}
+
+// native defines VM_NATIVE(id), which runs a region and gives its exit. The state that it is given is a copy, so that the interpreter's own can be in registers.
+func native(p Parts) string {
+	if p.Regions == 0 {
+		return "#define VM_NATIVE(id) 0u\n"
+	}
+	var b strings.Builder
+	b.WriteString(p.Native)
+	b.WriteString(`#define VM_NATIVE(id) vm_native(vm, fp, id, &fuel)
+DEVICE hc_u32 vm_native(vm_state *vm, GLOBAL hc_u64 *fp, hc_u32 id, hc_u32 *fuel) {
+    vm_state own = *vm;
+    hc_u32 left = *fuel, exit = 0u;
+    switch (id) {
+`)
+	for n := range p.Regions {
+		fmt.Fprintf(&b, "    case %du: exit = vm_region_%d(&own, fp, &left); break;\n", n, n)
+	}
+	b.WriteString(`    default: own.trap = VM_STOP_INVALID;
+    }
+    vm->trap = own.trap;
+    *fuel = left == 0u ? 1u : left; /* the branch behind it uses up the last */
+    return exit;
+}
+`)
+	return b.String()
+}
