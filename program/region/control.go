@@ -124,7 +124,7 @@ func (e *emitter) head(c *construct) {
 		e.indent--
 		e.line("}")
 	}
-	e.line("left -= %du;", c.own)
+	e.line("left--;")
 }
 
 // fall goes on behind the construct from the end of what is in it.

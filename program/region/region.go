@@ -22,9 +22,9 @@ import (
 // loop's parameters there; when it returns, the locals are there, and the operands of the label where it goes, at their heights. The operands below the loop stay as they are.
 // It returns the number of an exit. If state->trap is set, that means nothing, nor do the slots.
 //
-// Fuel, which is below 2^31, is counted down by one for each instruction, to 0. With none left, the loop stops before its next turn, at the exit
-// [Again]: it goes on if the same function is called again, with more. A turn of the loop is not interrupted, whatever it contains; of one with more than
-// 2^31 instructions, a part may go uncounted.
+// Fuel, which is below 2^31, is counted down by one for each turn of a loop, to 0. With none left, the region's loop stops before its next turn, at the exit
+// [Again]: it goes on if the same function is called again, with more. A turn of it is not interrupted, whatever it contains; of one that contains more than
+// 2^31 turns of others, a part may go uncounted.
 type Region struct {
 	Func       int    // the function
 	Name       string // its name, if it has one
