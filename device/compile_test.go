@@ -17,9 +17,10 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
+	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
 )
 
-// everyFile gives kernel files that together use all of the library, assembled for a dialect.
+// everyFile gives kernel files that together use all of the library, and all instructions of ordinary programs, assembled for a dialect.
 func everyFile(t *testing.T, dialect string, defines ...string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -27,6 +28,21 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 	patterns := []string{"../hostcall/testdata/*.kernel.c", "../hostcall/probe/kernels/*.kernel.c", "../examples/*/*.kernel.c"}
 	if dialect == "cuda-c++" { // has what these try; other languages may refuse them
 		patterns = append(patterns, "../hostcall/probe/kernels/optional/*.kernel.c")
+	}
+	add := func(path, text string) {
+		u, err := device.Parse(filepath.Base(path), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := map[string]uint16{}
+		for i, name := range u.Imports {
+			calls[name] = 0x8000 + uint16(i)
+		}
+		full, err := u.Assemble(dialect, device.Options{Defines: defines, Calls: calls})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(path)] = full
 	}
 	for _, pattern := range patterns {
 		paths, err := filepath.Glob(pattern)
@@ -38,21 +54,11 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 			if strings.Contains(path, "testdata") {
 				text = check + "#line 1 \"" + path + "\"\n" + text
 			}
-			u, err := device.Parse(filepath.Base(path), text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			calls := map[string]uint16{}
-			for i, name := range u.Imports {
-				calls[name] = 0x8000 + uint16(i)
-			}
-			full, err := u.Assemble(dialect, device.Options{Defines: defines, Calls: calls})
-			if err != nil {
-				t.Fatal(err)
-			}
-			all[filepath.Base(path)] = full
+			add(path, text)
 		}
 	}
+	add("operations.kernel.c", machinetest.Kernel())
+	add("soft.kernel.c", "#define VM_SOFT_FLOAT 1\n"+machinetest.Kernel())
 	return all
 }
 

@@ -21,14 +21,15 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// options are given to every compilation. No fast mathematics: results shall be those of
-// the other devices. No warnings: much of a source is a prelude of functions that
+// options are given to every compilation. No fast mathematics, and no products fused with sums, which is NVRTC's default: results
+// shall be those of the other devices. No warnings: much of a source is a prelude of functions that
 // this kernel does not use, and there is nobody to show them to when compiling succeeds.
 // Errors arrive all the same.
 var options = []string{
 	"--std=c++17",
 	"--no-source-include", // what a source means depends on its text alone
 	"--device-as-default-execution-space",
+	"--fmad=false",
 	"--disable-warnings",
 }
 

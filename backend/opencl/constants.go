@@ -21,6 +21,7 @@ const (
 	deviceMaxWorkGroupSize  = 0x1004
 	deviceMaxWorkItemSizes  = 0x1005
 	deviceMaxMemAllocSize   = 0x1010
+	deviceSingleFPConfig    = 0x101B
 	deviceGlobalMemSize     = 0x101F
 	deviceAvailable         = 0x1027
 	deviceCompilerAvailable = 0x1028
@@ -36,6 +37,10 @@ const (
 	devicePCIBusInfo        = 0x410F // cl_khr_pci_bus_info
 	deviceComputeMajorNV    = 0x4000 // cl_nv_device_attribute_query
 	deviceComputeMinorNV    = 0x4001
+	fpDenorm                = 1 << 0 // cl_device_fp_config
+	fpInfNaN                = 1 << 1
+	fpRoundToNearest        = 1 << 2
+	fpCorrectlyRounded      = 1 << 7 // ..._DIVIDE_SQRT
 	svmFineGrainBuffer      = 1 << 1
 	svmAtomics              = 1 << 3
 	extensionUUID           = "cl_khr_device_uuid"

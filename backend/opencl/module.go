@@ -13,8 +13,22 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// buildOptions: the dialect, with the floating point that it prescribes.
-const buildOptions = "-cl-std=CL1.2"
+// buildOptions gives the dialect, and tells the kernel library what a float is on this device: OpenCL C leaves it open, and has no macro for it.
+// Divisions and roots are rounded as everywhere else, where the device can. config is CL_DEVICE_SINGLE_FP_CONFIG.
+func buildOptions(config uint64) string {
+	options := "-cl-std=CL1.2"
+	if config&fpInfNaN == 0 || config&fpRoundToNearest == 0 {
+		return options
+	}
+	options += " -DHC_EXACT_FLOAT=1"
+	if config&fpDenorm != 0 {
+		options += " -DHC_SUBNORMALS=1"
+	}
+	if config&fpCorrectlyRounded != 0 {
+		options += " -cl-fp32-correctly-rounded-divide-sqrt -DHC_EXACT_DIVISION=1"
+	}
+	return options
+}
 
 // module is a built program.
 type module struct {
@@ -63,7 +77,8 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 
 func (d *device) build(src hal.Source) (*module, error) {
 	var code int32
-	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(buildOptions)
+	config := number(query(d.GetDeviceInfo, d.handle, 0, deviceSingleFPConfig))
+	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(buildOptions(config))
 	list := &source[0] // the list of strings, on the heap for the call and so keeping source
 	program := d.CreateProgramWithSource.Call(d.context, 1, uintptr(unsafe.Pointer(&list)),
 		uintptr(unsafe.Pointer(&length)), uintptr(unsafe.Pointer(&code)))

@@ -23,6 +23,7 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_GENERIC 1
 #define HC_ONE_SPACE 1
 #define HC_DOUBLE 1
+#define HC_EXACT_FLOAT 1
 #define HC_SUBNORMALS 1
 #define HC_EXACT_DIVISION 1
 #ifndef __TINYC__

@@ -19,6 +19,7 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC_ONE_SPACE 1
 #define HC_WORD_COPIES 1
 #define HC_DOUBLE 1
+#define HC_EXACT_FLOAT 1
 #define HC_SUBNORMALS 1
 #define HC_EXACT_DIVISION 1
 #define HC_WIDE 1

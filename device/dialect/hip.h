@@ -31,6 +31,11 @@
 #define HC_LANES __AMDGCN_WAVEFRONT_SIZE
 #endif
 
+/* Older compilers make one instruction of a root, whose last digit may be wrong. */
+#if __clang_major__ >= 19
+#define HC_SQRT32(x) __builtin_sqrtf(x)
+#define HC_SQRT64(x) __builtin_sqrt(x)
+#endif
 #define HC_CLZ32(x) __builtin_clz(x)
 #define HC_CLZ64(x) __builtin_clzll(x)
 #define HC_POPCOUNT32(x) __builtin_popcount(x)

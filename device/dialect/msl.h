@@ -22,6 +22,9 @@ typedef unsigned long hc_size;
 #define HC_UNROLL
 #define HC_CPLUSPLUS 1
 #define HC_NO_LONG_LONG 1
+/* Products are not fused with sums, as nowhere. Of floats nothing is promised: they may round towards zero, and subnormals may be zero
+   ("Metal Shading Language Specification", section "Numerical Compliance"). */
+#pragma clang fp contract(off)
 #define HC_CLZ32(x) metal::clz((hc_u32)(x))
 #define HC_POPCOUNT32(x) metal::popcount((hc_u32)(x))
 

@@ -23,7 +23,8 @@ typedef size_t hc_size;
 #define HC_DOUBLE 1
 #define HC_SQRT64(x) sqrt((double)(x))
 #endif
-/* What a float is on this device is for the host to say: see package opencl. */
+/* Products are not fused with sums, as nowhere; what else a float is, the host asks the device and defines: see package opencl. */
+#pragma OPENCL FP_CONTRACT OFF
 #ifdef HC_EXACT_DIVISION
 #define HC_SQRT32(x) sqrt((float)(x))
 #endif

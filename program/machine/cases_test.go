@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dialtone-gpu/dialtone/program/machine"
+	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
@@ -91,25 +92,26 @@ var segment = func() []byte {
 	return b
 }()
 
-const segmentAt, segmentSize = 3, 93
+// memorySize is that of the largest memory of a trial.
+const memorySize = machinetest.Room / 2
 
 // trials gives operands for every operation, always the same ones.
 func trials() []trial {
 	const randoms = 600
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []trial
-	numeric := func(number wasm.Op, o machine.Operation) {
+	numeric := func(o machine.Operation) {
 		types := o.In
 		first := edges(wasm.ValType(types[0]))
 		switch len(types) {
 		case 1:
 			for _, a := range first {
-				all = append(all, trial{op: number, args: [3]uint64{a}})
+				all = append(all, trial{op: o.Op, args: [3]uint64{a}})
 			}
 		case 2:
 			for _, a := range first {
 				for _, b := range edges(wasm.ValType(types[1])) {
-					all = append(all, trial{op: number, args: [3]uint64{a, b}})
+					all = append(all, trial{op: o.Op, args: [3]uint64{a, b}})
 				}
 			}
 		}
@@ -118,15 +120,20 @@ func trials() []trial {
 			for i := range len(types) {
 				args[i] = random(r, wasm.ValType(types[i]), args[max(i-1, 0)])
 			}
-			if number >= firstPseudo { // near the negative of the product: what is left shows how that was rounded
-				switch o.Out {
-				case wasm.F64:
-					args[2] = math.Float64bits(-math.Float64frombits(args[0])*math.Float64frombits(args[1])) + uint64(r.IntN(3)) - 1
-				case wasm.F32:
-					args[2] = uint64(math.Float32bits(-math.Float32frombits(uint32(args[0]))*math.Float32frombits(uint32(args[1]))) + r.Uint32N(3) - 1)
+			if o.Op >= machinetest.F64MulAdd { // near what takes the product away: the rest shows how that was rounded
+				a, b, up := args[0], args[1], uint64(r.IntN(3))-1
+				switch o.Op {
+				case machinetest.F64MulAdd:
+					args[2] = math.Float64bits(-math.Float64frombits(a)*math.Float64frombits(b)) + up
+				case machinetest.F64MulSub:
+					args[2] = math.Float64bits(math.Float64frombits(a)*math.Float64frombits(b)) + up
+				case machinetest.F32MulAdd:
+					args[2] = uint64(math.Float32bits(-math.Float32frombits(uint32(a))*math.Float32frombits(uint32(b))) + uint32(up))
+				case machinetest.F32MulSub:
+					args[2] = uint64(math.Float32bits(math.Float32frombits(uint32(a))*math.Float32frombits(uint32(b))) + uint32(up))
 				}
 			}
-			all = append(all, trial{op: number, args: args})
+			all = append(all, trial{op: o.Op, args: args})
 		}
 	}
 	for _, o := range machine.Operations() {
@@ -134,7 +141,7 @@ func trials() []trial {
 		switch {
 		case o.Op == wasm.MemoryCopy || o.Op == wasm.MemoryFill:
 		case info.Width == 0:
-			numeric(o.Op, o)
+			numeric(o)
 		default:
 			const size = 24
 			for at := range uint64(size + 2) {
@@ -150,8 +157,10 @@ func trials() []trial {
 			}
 		}
 	}
-	for number := firstPseudo; number <= lastPseudo; number++ {
-		numeric(number, pseudo[number])
+	for _, o := range machinetest.Others {
+		if o.Op != wasm.MemoryInit {
+			numeric(o)
+		}
 	}
 	for _, op := range []wasm.Op{wasm.MemoryCopy, wasm.MemoryFill, wasm.MemoryInit} {
 		for i := range 1200 {
@@ -166,7 +175,7 @@ func trials() []trial {
 			case i%4 != 0: // most in bounds
 				args[0] = args[0] % (memorySize - min(n, memorySize-1))
 				if op == wasm.MemoryInit {
-					args[1] %= segmentSize - min(n, segmentSize-1)
+					args[1] %= machinetest.SegmentSize - min(n, machinetest.SegmentSize-1)
 				} else {
 					args[1] %= memorySize - min(n, memorySize-1)
 				}

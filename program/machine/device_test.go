@@ -1,9 +1,11 @@
 package machine_test
 
 import (
+	"bytes"
 	"encoding/binary"
-	"fmt"
 	"maps"
+	"math"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/program/machine"
+	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
@@ -23,100 +26,25 @@ func TestMain(m *testing.M) {
 	devicetest.Main(m)
 }
 
-// Two operations in one expression, which a compiler might fuse to one that rounds once.
-const (
-	firstPseudo wasm.Op = 0x200 + iota
-	f64MulAdd   wasm.Op = 0x200 + iota - 1 // a * b + c
-	f32MulAdd
-	f64MulSub // c - a * b
-	f32MulSub
-	lastPseudo = f32MulSub
-)
-
-// pseudo are what the kernel has beside the table.
-var pseudo = map[wasm.Op]machine.Operation{
-	f64MulAdd:       {In: "\x7c\x7c\x7c", Out: wasm.F64, C: "vm_f64_add(vm_f64_mul(a, b), c)"},
-	f32MulAdd:       {In: "\x7d\x7d\x7d", Out: wasm.F32, C: "vm_f32_add(vm_f32_mul(a, b), c)"},
-	f64MulSub:       {In: "\x7c\x7c\x7c", Out: wasm.F64, C: "vm_f64_sub(c, vm_f64_mul(a, b))"},
-	f32MulSub:       {In: "\x7d\x7d\x7d", Out: wasm.F32, C: "vm_f32_sub(c, vm_f32_mul(a, b))"},
-	wasm.MemoryInit: {In: "\x7f\x7f\x7f", C: "vm_memory_init(vm, data, SEGMENT_AT, SEGMENT_SIZE, a, b, c)", Traps: true},
-}
-
-// memorySize is that of the largest memory of a trial. In the middle of a room of twice that size, others would show what is written outside.
-const memorySize = 256
-
-// kernel evaluates trials.
-func kernel() string {
-	var b strings.Builder
-	b.WriteString(machine.Source)
-	fmt.Fprintf(&b, "#define SEGMENT_AT %du\n#define SEGMENT_SIZE %du\n#define ROOM %du\n", segmentAt, segmentSize, 2*memorySize)
-	b.WriteString(`
-/* A trial is four words: the opcode in the low half of the first, the bytes of its memory in the high one, and three operands. Its result is the value
-   and the trap. Those with a memory come first, and each has a room. */
-KERNEL(evaluate, GLOBAL const hc_u64 *trials, GLOBAL hc_u64 *results, GLOBAL hc_u8 *rooms, GLOBAL hc_u8 *data, hc_u32 count) {
-    hc_u32 i;
-    vm_state state;
-    vm_state *vm = &state;
-    hc_u64 x, y, z, ea, out;
-    PROLOGUE
-    for (i = hc_global_id(); i < count; i += hc_group_size() * hc_group_count()) {
-        state.bytes = trials[4u * i] >> 32;
-        state.memory = rooms + (state.bytes != 0u ? (hc_u64)i * ROOM + ROOM / 4u : 0u);
-        state.trap = 0u;
-        out = 0u;
-        x = trials[4u * i + 1u];
-        y = trials[4u * i + 2u];
-        z = trials[4u * i + 3u];
-        ea = (x & 0xffffffffu) + z;
-        switch ((hc_u32)trials[4u * i]) {
-`)
-	one := func(number wasm.Op, o machine.Operation) {
-		fmt.Fprintf(&b, "        case %du: {", number)
-		for n := range len(o.In) {
-			typ := "hc_u64"
-			if t := wasm.ValType(o.In[n]); t == wasm.I32 || t == wasm.F32 {
-				typ = "hc_u32"
-			}
-			fmt.Fprintf(&b, " const %s %c = (%[1]s)%[3]c;", typ, 'a'+n, 'x'+n)
-		}
-		if o.Out != 0 {
-			b.WriteString(" out =")
-		}
-		fmt.Fprintf(&b, " %s; break; }\n", o.C)
-	}
-	for _, o := range machine.Operations() {
-		one(o.Op, o)
-	}
-	for _, number := range slices.Sorted(maps.Keys(pseudo)) {
-		one(number, pseudo[number])
-	}
-	b.WriteString(`        }
-        results[2u * i] = out;
-        results[2u * i + 1u] = state.trap;
-    }
-    EPILOGUE
-}
-`)
-	return b.String()
-}
-
 // A way is to compile the kernel.
 type way struct {
-	name, before        string // in front of the text
-	prologue, epilogue  string
-	processor, compiler string // it is for these alone
+	name   string
+	before string // in front of the text
+	flush  bool
 }
 
 var ways = []way{
 	{name: "native"},
 	{name: "soft", before: "#define VM_SOFT_FLOAT 1\n"},
-	// A dialect that promises nothing about float, on a device that takes subnormals for zero: bits 15 and 6 of MXCSR.
-	{name: "flushing", before: "#undef HC_DOUBLE\n#undef HC_SUBNORMALS\n#undef HC_EXACT_DIVISION\n#undef HC_SQRT32\n" +
-		"#undef HC_CLZ32\n#undef HC_CLZ64\n",
-		prologue: `unsigned was, now; __asm__ volatile("stmxcsr %0" : "=m"(was)); now = was | 0x8040u; __asm__ volatile("ldmxcsr %0" : : "m"(now) : "memory");`,
-		epilogue: `__asm__ volatile("ldmxcsr %0" : : "m"(was) : "memory");`, processor: "amd64"},
-	{name: "least", before: "#undef HC_EXACT_DIVISION\n#undef HC_SQRT32\n#undef HC_SQRT64\n"},
+	{name: "least", before: "#undef HC_EXACT_DIVISION\n#undef HC_SQRT32\n#undef HC_SQRT64\n#undef HC_CLZ32\n#undef HC_CLZ64\n"},
+	// What takes subnormals for zero, as flushing has the processor do it with all floats.
+	{name: "flushing", before: "#undef HC_DOUBLE\n#undef HC_SUBNORMALS\n", flush: true},
 }
+
+// flushing sets bits 15 and 6 of MXCSR while a work-item computes.
+const flushing = `#define PROLOGUE hc_u32 was, now; __asm__ volatile("stmxcsr %0" : "=m"(was)); now = was | 0x8040u; __asm__ volatile("ldmxcsr %0" : : "m"(now) : "memory");
+#define EPILOGUE __asm__ volatile("ldmxcsr %0" : : "m"(was) : "memory");
+`
 
 // TestOperations has every device do all trials.
 func TestOperations(t *testing.T) {
@@ -133,8 +61,11 @@ func TestOperations(t *testing.T) {
 				if i > 1 && dev.Info().Backend != "cpu" {
 					t.Skip("the cpu device shows what dialects with fewer promises compute")
 				}
-				if w.processor != "" && w.processor != runtime.GOARCH {
-					t.Skipf("for %s alone", w.processor)
+				if w.flush {
+					if runtime.GOARCH != "amd64" || strings.Contains(os.Getenv("CC"), "tcc") {
+						t.Skip("sets a register of x86, which tcc does not know")
+					}
+					w.before += flushing
 				}
 				compare(t, all, evaluate(t, dev, w, all))
 			})
@@ -142,73 +73,74 @@ func TestOperations(t *testing.T) {
 	})
 }
 
-// evaluate gives what comes of the trials on a device.
-func evaluate(t *testing.T, dev *hal.Device, w way, all []trial) []outcome {
+// newRuntime makes one that is not asked for calls.
+func newRuntime(t *testing.T, dev *hal.Device) *hostcall.Runtime {
 	p := plan.Policy{Transport: plan.Stopping}.Make(dev.Info().URI, nil)
 	rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Plan: &p})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rt.Close()
-	text := w.before + "#define PROLOGUE " + w.prologue + "\n#define EPILOGUE " + w.epilogue + "\n" + kernel()
-	program, err := rt.Load(t.Context(), "operations.kernel.c", text)
+	t.Cleanup(func() { rt.Close() })
+	return rt
+}
+
+// transfer does something with a queue to its end.
+func transfer(t *testing.T, dev *hal.Device, f func(*hal.Queue) error) {
+	q, err := dev.NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := f(q); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// evaluate gives what comes of the trials on a device.
+func evaluate(t *testing.T, dev *hal.Device, w way, all []trial) []outcome {
+	program, err := newRuntime(t, dev).Load(t.Context(), "operations.kernel.c", w.before+machinetest.Kernel())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer program.Close()
 
-	var rows, rooms []byte
+	var tasks, rooms []byte
 	for _, c := range all {
-		rows = binary.LittleEndian.AppendUint64(rows, uint64(c.op)|uint64(c.memory)<<32)
+		tasks = binary.LittleEndian.AppendUint64(tasks, uint64(c.op)|uint64(c.memory)<<32)
 		for _, a := range c.args {
-			rows = binary.LittleEndian.AppendUint64(rows, a)
+			tasks = binary.LittleEndian.AppendUint64(tasks, a)
 		}
 		if c.memory > 0 {
 			rooms = append(rooms, room(string(content(c.memory)))...)
 		}
 	}
-	queue, err := dev.NewQueue()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer queue.Close()
+	results := make([]byte, 16*len(all))
 	buffer := func(content []byte) *hal.Buffer {
 		b, err := dev.Alloc(hal.DeviceMemory, len(content))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { b.Close() })
-		if err := queue.Write(b, 0, content); err != nil {
-			t.Fatal(err)
-		}
+		transfer(t, dev, func(q *hal.Queue) error { return q.Write(b, 0, content) })
 		return b
 	}
-	results := make([]byte, 16*len(all))
-	in, out, memory, data := buffer(rows), buffer(results), buffer(rooms), buffer(segment)
-	if err := queue.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	const group = 64
-	launch := hostcall.Launch{Grid: [3]int{min((len(all)+group-1)/group, 256)}, Group: [3]int{group},
+	in, out, memory, data := buffer(tasks), buffer(results), buffer(rooms), buffer(segment)
+	launch := hostcall.Launch{Grid: [3]int{256}, Group: [3]int{64},
 		Args: []hal.Arg{hal.Memory(in), hal.Memory(out), hal.Memory(memory), hal.Memory(data), hal.Int32(int32(len(all)))}}
 	if _, err := program.Run(t.Context(), launch); err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Read(results, out, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := queue.Read(rooms, memory, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := queue.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	transfer(t, dev, func(q *hal.Queue) error { return q.Read(results, out, 0) })
+	transfer(t, dev, func(q *hal.Queue) error { return q.Read(rooms, memory, 0) })
 	got := make([]outcome, len(all))
 	for i, c := range all {
 		got[i].value = binary.LittleEndian.Uint64(results[16*i:])
 		got[i].trap = machine.Trap(binary.LittleEndian.Uint64(results[16*i+8:]))
 		if c.memory > 0 {
-			got[i].memory = string(rooms[2*memorySize*i : 2*memorySize*(i+1)])
+			got[i].memory = string(rooms[machinetest.Room*i : machinetest.Room*(i+1)])
 		}
 	}
 	return got
@@ -216,8 +148,8 @@ func evaluate(t *testing.T, dev *hal.Device, w way, all []trial) []outcome {
 
 // room is a memory with what lies around it.
 func room(memory string) string {
-	b := []byte(strings.Repeat("\xa5", 2*memorySize))
-	copy(b[memorySize/2:], memory)
+	b := bytes.Repeat([]byte{0xa5}, machinetest.Room)
+	copy(b[machinetest.Room/4:], memory)
 	return string(b)
 }
 
@@ -243,4 +175,33 @@ func compare(t *testing.T, all []trial, got []outcome) {
 	for _, op := range slices.Sorted(maps.Keys(wrong)) {
 		t.Errorf("%v (%#x): %d trials", op, uint16(op), wrong[op])
 	}
+}
+
+// TestNothingFused has a product that is rounded to what is taken away: of one that is not rounded before, something would be left.
+func TestNothingFused(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		rt := newRuntime(t, dev)
+		program, err := rt.Load(t.Context(), "fused.kernel.c", "KERNEL(fused, GLOBAL float *v) { v[3] = v[0] * v[1] - v[2]; }\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer program.Close()
+		b, err := dev.Alloc(hal.DeviceMemory, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		values := make([]byte, 16)
+		for i, v := range []float32{1 + 0x1p-12, 1 + 0x1p-12, 1 + 0x1p-11, 7} {
+			binary.LittleEndian.PutUint32(values[4*i:], math.Float32bits(v))
+		}
+		transfer(t, dev, func(q *hal.Queue) error { return q.Write(b, 0, values) })
+		if _, err := program.Run(t.Context(), hostcall.Launch{Args: []hal.Arg{hal.Memory(b)}}); err != nil {
+			t.Fatal(err)
+		}
+		transfer(t, dev, func(q *hal.Queue) error { return q.Read(values, b, 0) })
+		if got := math.Float32frombits(binary.LittleEndian.Uint32(values[12:])); got != 0 {
+			t.Errorf("got %g, want 0", got)
+		}
+	})
 }

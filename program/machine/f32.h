@@ -15,7 +15,7 @@
 #define VM_INT hc_i32
 #define VM_WIDTH 32u
 #define VM_DIGITS 23u
-#ifndef VM_SOFT_FLOAT
+#if defined(HC_EXACT_FLOAT) && !defined(VM_SOFT_FLOAT)
 #define VM_NATIVE float
 #ifdef HC_EXACT_DIVISION
 #define VM_NATIVE_DIVISION 1
@@ -28,7 +28,7 @@
 #endif
 #endif
 
-#if defined(HC_DOUBLE) && defined(HC_SUBNORMALS) && !defined(VM_SOFT_FLOAT)
+#if defined(HC_DOUBLE) && defined(HC_EXACT_FLOAT) && defined(HC_SUBNORMALS) && !defined(VM_SOFT_FLOAT)
 DEVICE hc_u64 vm_f64_from_f32(hc_u32 a) {
     union { hc_u32 bits; float value; } u;
     u.bits = a;

@@ -84,7 +84,7 @@ var operations, index = func() (all []Operation, index []uint16) {
 		if c == "" {
 			continue
 		}
-		o := Operation{Op: wasm.Op(op), C: c, Traps: traps_.MatchString(c)}
+		o := Operation{Op: wasm.Op(op), C: c, Traps: mayTrap.MatchString(c)}
 		o.In = o.Op.Info().In
 		if out := o.Op.Info().Out; out != "" {
 			o.Out = wasm.ValType(out[0])

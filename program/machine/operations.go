@@ -6,8 +6,8 @@ import (
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
-// traps_ finds the expressions that may trap: only they are given vm.
-var traps_ = regexp.MustCompile(`\bvm\b`)
+// mayTrap finds the expressions that may trap: only they are given vm.
+var mayTrap = regexp.MustCompile(`\bvm\b`)
 
 // expressions are what instructions compute.
 var expressions = [...]string{

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/dialtone-gpu/dialtone/program/machine"
+	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
@@ -39,13 +40,12 @@ func opcode(op wasm.Op) []byte {
 // page is the size of wazero's memory: that of a trial is its end.
 const page = 65536
 
-// signature is the type of a function that does an operation: pseudo operations' too.
+// signature is the type of a function that does an operation.
 func signature(op wasm.Op) (in, out wasm.ValTypes) {
-	if o, ok := pseudo[op]; ok {
-		if o.Out != 0 {
-			out = wasm.ValTypes(rune(o.Out))
+	for _, o := range machinetest.Others {
+		if o.Op == op && o.Out != 0 {
+			return o.In, wasm.ValTypes([]byte{byte(o.Out)})
 		}
-		return o.In, out
 	}
 	return op.Info().In, op.Info().Out
 }
@@ -72,13 +72,13 @@ func module(ops []wasm.Op) (file []byte, place map[wasm.Op]int) {
 			args = append(args, get(i)...)
 		}
 		switch op {
-		case f64MulAdd:
+		case machinetest.F64MulAdd:
 			add(op, get(0), get(1), opcode(wasm.F64Mul), get(2), opcode(wasm.F64Add))
-		case f32MulAdd:
+		case machinetest.F32MulAdd:
 			add(op, get(0), get(1), opcode(wasm.F32Mul), get(2), opcode(wasm.F32Add))
-		case f64MulSub:
+		case machinetest.F64MulSub:
 			add(op, get(2), get(0), get(1), opcode(wasm.F64Mul), opcode(wasm.F64Sub))
-		case f32MulSub:
+		case machinetest.F32MulSub:
 			add(op, get(2), get(0), get(1), opcode(wasm.F32Mul), opcode(wasm.F32Sub))
 		case wasm.MemoryCopy:
 			add(op, args, opcode(op), []byte{0, 0})
@@ -96,7 +96,7 @@ func module(ops []wasm.Op) (file []byte, place map[wasm.Op]int) {
 	}
 	exports = append(exports, append(sized([]byte("memory")), 2, 0))
 	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00"), section(1, types...), section(3, functions...), section(5, []byte{1, 1, 1}), section(7, exports...),
-		[]byte{12, 1, 1}, section(10, bodies...), section(11, append([]byte{1}, sized(segment[segmentAt:segmentAt+segmentSize])...))), place
+		[]byte{12, 1, 1}, section(10, bodies...), section(11, append([]byte{1}, sized(segment[machinetest.SegmentAt:machinetest.SegmentAt+machinetest.SegmentSize])...))), place
 }
 
 func name(n int) string {
@@ -149,12 +149,11 @@ var expected = sync.OnceValues(func() ([]trial, error) {
 				return nil, err
 			}
 		default:
-			switch _, out := signature(c.op); out {
-			case "":
-			case wasm.ValTypes(wasm.I32), wasm.ValTypes(wasm.F32): // of the word, wazero sets the low half
-				c.want.value = stack[0] & 0xffffffff
-			default:
+			if _, out := signature(c.op); out != "" {
 				c.want.value = stack[0]
+				if t := wasm.ValType(out[0]); t == wasm.I32 || t == wasm.F32 {
+					c.want.value &= 0xffffffff // of the word, wazero sets the low half
+				}
 			}
 		}
 		if c.memory > 0 {
@@ -263,10 +262,10 @@ var inGo = func() map[wasm.Op]func(a, b, c uint64) uint64 {
 		wasm.I64TruncF32S: func(a, _, _ uint64) uint64 { return uint64(int64(f(a))) },
 		wasm.I64TruncF64S: func(a, _, _ uint64) uint64 { return uint64(int64(d(a))) },
 
-		f64MulAdd: func(a, b, c uint64) uint64 { return bits(float64(d(a)*d(b)) + d(c)) },
-		f32MulAdd: func(a, b, c uint64) uint64 { return bits32(float32(f(a)*f(b)) + f(c)) },
-		f64MulSub: func(a, b, c uint64) uint64 { return bits(d(c) - float64(d(a)*d(b))) },
-		f32MulSub: func(a, b, c uint64) uint64 { return bits32(f(c) - float32(f(a)*f(b))) },
+		machinetest.F64MulAdd: func(a, b, c uint64) uint64 { return bits(float64(d(a)*d(b)) + d(c)) },
+		machinetest.F32MulAdd: func(a, b, c uint64) uint64 { return bits32(float32(f(a)*f(b)) + f(c)) },
+		machinetest.F64MulSub: func(a, b, c uint64) uint64 { return bits(d(c) - float64(d(a)*d(b))) },
+		machinetest.F32MulSub: func(a, b, c uint64) uint64 { return bits32(f(c) - float32(f(a)*f(b))) },
 	}
 }()
 
