@@ -96,7 +96,7 @@ func (e *emitter) open() {
 		if l.breaks {
 			e.line("do {")
 		}
-		e.line("if (%s) {", condition(cond))
+		e.line("if %s {", cond.condition())
 		l.entry = e.dirty
 	}
 	e.indent++

@@ -61,16 +61,16 @@ func (r *Region) String() string {
 	return s
 }
 
-// Options limit what is compiled, since a compiler may take minutes for much.
+// Options limit what is compiled, since compilers for devices take about a second for 2000 instructions.
 type Options struct {
-	Each int // most instructions of a region; 0 is 4000
-	All  int // most instructions of all; 0 is 20000
+	Each int // most instructions of a region, with the functions that it calls; 0 is 2000
+	All  int // most instructions of all; 0 is 6000
 }
 
 // Select chooses loops: of each function the outermost ones that can be regions and are not too large, of those first the ones in which loops are nested
 // deepest, then smaller ones, as long as there is room. Their order is that in the file.
 func Select(m *wasm.Module, o Options) []Region {
-	o.Each, o.All = cmp.Or(o.Each, 4000), cmp.Or(o.All, 20000)
+	o.Each, o.All = cmp.Or(o.Each, 2000), cmp.Or(o.All, 6000)
 	u := newUnit(m)
 	var found []Region
 	for fn := range m.Funcs {
