@@ -48,6 +48,11 @@ type loaded struct {
 // program compiles the kernel for a device.
 func program(t testing.TB, dev target, parts interpreter.Parts) *loaded {
 	t.Helper()
+	return programText(t, dev, interpreter.Source(parts))
+}
+
+func programText(t testing.TB, dev target, text string) *loaded {
+	t.Helper()
 	opts := &hostcall.Options{Warn: func(s string) { t.Errorf("warned: %s", s) }}
 	if dev.transport == plan.Stopping {
 		opts.Policy.Deny = []capabilities.ID{capabilities.CommMailbox}
@@ -67,7 +72,7 @@ func program(t testing.TB, dev target, parts interpreter.Parts) *loaded {
 	if rt.Plan().Transport != dev.transport {
 		t.Skipf("this device has no transport %s", dev.transport)
 	}
-	p, err := rt.Load(t.Context(), "vm.kernel.c", interpreter.Source(parts))
+	p, err := rt.Load(t.Context(), "vm.kernel.c", text)
 	if err != nil {
 		t.Fatal(err)
 	}

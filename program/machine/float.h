@@ -120,7 +120,14 @@ VM_OWN(div, /)
 #else
 VM_OTHER(div)
 #endif
+#ifdef VM_NATIVE /* not as an addition: a compiler keeps floats where it computes, and the sign would be turned elsewhere */
+DEVICE VM_BITS VM_F(sub)(VM_BITS a, VM_BITS b) {
+    const VM_BITS r = VM_F(bits)(VM_F(value)(a) - VM_F(value)(b));
+    return VM_KEPT(a, b, r) ? r : VM_SOFT(add)(a, b ^ VM_SIGN);
+}
+#else
 DEVICE VM_BITS VM_F(sub)(VM_BITS a, VM_BITS b) { return VM_F(add)(a, b ^ VM_SIGN); }
+#endif
 #ifdef VM_NATIVE_SQRT
 DEVICE VM_BITS VM_F(sqrt)(VM_BITS a) {
     const VM_BITS r = VM_F(bits)(VM_NATIVE_SQRT(VM_F(value)(a)));

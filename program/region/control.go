@@ -96,7 +96,7 @@ func (e *emitter) open() {
 		if l.breaks {
 			e.line("do {")
 		}
-		e.line("if (%s) {", condition(cond))
+		e.line("if %s {", cond.condition())
 		l.entry = e.dirty
 	}
 	e.indent++
@@ -117,14 +117,14 @@ func (e *emitter) head(c *construct) {
 	}
 	e.usesFuel = true
 	if e.region != nil && len(e.labels) == 1 {
-		e.line("if (left == 0u) {")
+		e.line("if ((hc_i32)left <= 0) {")
 		e.indent++
 		e.exit(Again, e.labels[0].operands, e.w.Block.Height)
 		e.line("break;")
 		e.indent--
 		e.line("}")
 	}
-	e.line("left -= left < %du ? left : %du;", c.own, c.own)
+	e.line("left--;")
 }
 
 // fall goes on behind the construct from the end of what is in it.

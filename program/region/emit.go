@@ -17,6 +17,7 @@ type value struct {
 	typ   wasm.ValType
 	reads []uint32 // locals
 	fixed bool     // a constant or a variable that keeps its value: evaluating it later makes no difference
+	test  string   // of a comparison: the same as a condition
 }
 
 // longest is how long an expression may become, in bytes, before it gets a variable.
@@ -50,7 +51,7 @@ type emitter struct {
 }
 
 func (e *emitter) line(format string, a ...any) {
-	for range e.indent {
+	for range min(e.indent, 8) { // code is nested deeper than it is of use to show
 		e.text.WriteString("    ")
 	}
 	fmt.Fprintf(&e.text, format, a...)
@@ -161,6 +162,15 @@ func (e *emitter) operation(op machine.Operation) {
 		}
 		return in[name[0]-'a'].grouped()
 	})
+	if op.Op >= wasm.I32Eqz && op.Op <= wasm.F64Ge {
+		if test, ok := strings.CutPrefix(v.c, "(hc_u32)"); ok {
+			v.test = test
+		}
+		if op.Op == wasm.I32Eqz && in[0].test != "" {
+			v.test = "!" + in[0].test
+			v.c = "(hc_u32)" + v.test
+		}
+	}
 	if op.Traps {
 		e.usesVM = true
 		e.dirty = true
@@ -235,7 +245,7 @@ func (e *emitter) instruction() {
 		e.dead = true
 	case wasm.BrIf:
 		cond := e.pop()
-		e.line("if (%s) {", condition(cond))
+		e.line("if %s {", cond.condition())
 		e.indent++
 		dirty := e.dirty
 		e.jump(w.Index)
@@ -256,7 +266,7 @@ func (e *emitter) instruction() {
 		e.pop()
 	case wasm.Select, wasm.SelectTyped:
 		in := e.popAll(3)
-		v := value{c: fmt.Sprintf("%s != 0u ? %s : %s", in[2].grouped(), in[0].grouped(), in[1].grouped()), typ: in[0].typ}
+		v := value{c: fmt.Sprintf("%s ? %s : %s", in[2].condition(), in[0].grouped(), in[1].grouped()), typ: in[0].typ}
 		v.join(in)
 		if len(v.c) > longest {
 			v = e.keep(v)
@@ -295,5 +305,10 @@ func (e *emitter) instruction() {
 	}
 }
 
-// condition is v as the condition of a statement.
-func condition(v value) string { return v.grouped() + " != 0u" }
+// condition is v as a condition, in parentheses.
+func (v value) condition() string {
+	if v.test != "" {
+		return v.test
+	}
+	return "(" + v.grouped() + " != 0u)"
+}

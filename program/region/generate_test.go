@@ -53,6 +53,7 @@ type gen struct {
 	budget  int
 	callees []wasm.FuncType
 	wild    bool // it may trap more often
+	mixed   bool // what surrounds loops may be what regions have not
 }
 
 type genLabel struct {
@@ -373,7 +374,9 @@ func (g *gen) statement() {
 			g.emit(pick(g.r, [][]byte{cat(wasm.MemoryCopy, 0, 0), cat(wasm.MemoryFill, 0)}))
 		}
 	case 13:
-		if i := g.r.IntN(len(g.callees) + 1); i > 0 {
+		if g.mixed && len(g.labels) < 5 {
+			g.emit(wasm.I32Const, 0, wasm.MemoryGrow, 0, wasm.Drop)
+		} else if i := g.r.IntN(len(g.callees) + 1); i > 0 {
 			g.call(i - 1)
 			for range g.callees[i-1].Results {
 				g.emit(wasm.Drop)
@@ -477,17 +480,16 @@ func generated(t *testing.T, dev *hal.Device, seed uint64, traps map[machine.Tra
 	}
 }
 
-// generate makes a module with an exported function for each of genTypes, whose body is one loop.
-func generate(seed uint64) []byte {
-	r := rand.New(rand.NewPCG(seed, 1))
-	var types, functions, exports, globals, bodies [][]byte
+// A module is put together from functions.
+type module struct {
+	types, functions, exports, bodies [][]byte
+}
+
+// newModule begins a module with functions of the types genCallees.
+func newModule(r *rand.Rand) *module {
+	m := &module{}
 	for _, t := range genBlocks {
-		types = append(types, wasmtest.FuncType(t.Params, t.Results))
-	}
-	add := func(t wasm.FuncType, body []byte) {
-		functions = append(functions, u32(uint32(len(types))))
-		types = append(types, wasmtest.FuncType(t.Params, t.Results))
-		bodies = append(bodies, body)
+		m.types = append(m.types, wasmtest.FuncType(t.Params, t.Results))
 	}
 	for i, t := range genCallees {
 		g := &gen{r: r, results: t.Results, callees: genCallees[:i], budget: 40, labels: []genLabel{{t.Results}}}
@@ -498,16 +500,52 @@ func generate(seed uint64) []byte {
 		} else {
 			g.values(t.Results)
 		}
-		add(t, g.body())
+		m.add(t, g.body())
 	}
+	return m
+}
+
+// add adds a function, which is exported as f and its number.
+func (m *module) add(t wasm.FuncType, body []byte) {
+	n := len(m.functions)
+	m.functions = append(m.functions, u32(uint32(len(m.types))))
+	m.types = append(m.types, wasmtest.FuncType(t.Params, t.Results))
+	m.bodies = append(m.bodies, body)
+	m.exports = append(m.exports, cat(wasmtest.Name(fmt.Sprintf("f%d", n)), 0, n))
+}
+
+// file is the module, with a memory that begins with data, and the globals genGlobals, which are exported as g and a number.
+func (m *module) file(data []byte) []byte {
+	var globals [][]byte
+	exports := append(slices.Clone(m.exports), cat(wasmtest.Name("memory"), 2, 0))
+	for i, t := range []byte(genGlobals) {
+		init := cat(wasm.I32Const, 0)
+		switch wasm.ValType(t) {
+		case wasm.I64:
+			init = cat(wasm.I64Const, 0)
+		case wasm.F64:
+			init = cat(wasm.F64Const, make([]byte, 8))
+		}
+		globals = append(globals, cat(wasm.ValType(t), 1, init, wasm.End))
+		exports = append(exports, cat(wasmtest.Name(fmt.Sprintf("g%d", i)), 3, i))
+	}
+	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(m.types...)), wasmtest.Section(3, wasmtest.Vec(m.functions...)), wasmtest.Section(5, wasmtest.Vec(cat(1, 1, 1))),
+		wasmtest.Section(6, wasmtest.Vec(globals...)), wasmtest.Section(7, wasmtest.Vec(exports...)), wasmtest.Section(10, wasmtest.Vec(m.bodies...)),
+		wasmtest.Section(11, wasmtest.Vec(cat(0, wasm.I32Const, 0, wasm.End, wasmtest.Sized(data)))))
+}
+
+// generate makes a module with a function for each of genTypes, whose body is one loop.
+func generate(seed uint64) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	m := newModule(r)
 	for _, t := range genTypes {
 		g := &gen{r: r, results: t.results, callees: genCallees, budget: 150, labels: []genLabel{{t.results}}, wild: seed%3 == 0}
 		loop := wasm.FuncType{Params: genParams[:t.before], Results: t.results}
 		for n := range t.before {
 			g.emit(wasm.LocalGet, n)
 		}
-		g.emit(wasm.Loop, s64(int64(len(types))))
-		types = append(types, wasmtest.FuncType(loop.Params, loop.Results))
+		g.emit(wasm.Loop, s64(int64(len(m.types))))
+		m.types = append(m.types, wasmtest.FuncType(loop.Params, loop.Results))
 		g.labels = append(g.labels, genLabel{loop.Params})
 		// The counter is 0 at first, and then not any more.
 		g.emit(wasm.LocalGet, counter, wasm.I32Eqz, wasm.If, 0x40, wasm.I32Const, s64(61), wasm.LocalSet, counter, wasm.End)
@@ -529,21 +567,7 @@ func generate(seed uint64) []byte {
 		g.budget = 20
 		g.values(t.results)
 		g.emit(wasm.End)
-		add(wasm.FuncType{Params: genParams, Results: t.results}, g.body())
-		exports = append(exports, cat(wasmtest.Name(fmt.Sprintf("f%d", len(functions)-1)), 0, len(functions)-1))
+		m.add(wasm.FuncType{Params: genParams, Results: t.results}, g.body())
 	}
-	for i, t := range []byte(genGlobals) {
-		init := cat(wasm.I32Const, 0)
-		switch wasm.ValType(t) {
-		case wasm.I64:
-			init = cat(wasm.I64Const, 0)
-		case wasm.F64:
-			init = cat(wasm.F64Const, make([]byte, 8))
-		}
-		globals = append(globals, cat(wasm.ValType(t), 1, init, wasm.End))
-		exports = append(exports, cat(wasmtest.Name(fmt.Sprintf("g%d", i)), 3, i))
-	}
-	exports = append(exports, cat(wasmtest.Name("memory"), 2, 0))
-	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(types...)), wasmtest.Section(3, wasmtest.Vec(functions...)), wasmtest.Section(5, wasmtest.Vec(cat(1, 1, 1))),
-		wasmtest.Section(6, wasmtest.Vec(globals...)), wasmtest.Section(7, wasmtest.Vec(exports...)), wasmtest.Section(10, wasmtest.Vec(bodies...)))
+	return m.file(nil)
 }

@@ -22,8 +22,9 @@ import (
 // loop's parameters there; when it returns, the locals are there, and the operands of the label where it goes, at their heights. The operands below the loop stay as they are.
 // It returns the number of an exit. If state->trap is set, that means nothing, nor do the slots.
 //
-// Fuel is counted down by an instruction each, in pieces and to 0 at least. With none left, the loop stops before its next turn, at the exit
-// [Again]: it goes on if the same function is called again, with more. A turn of the loop is not interrupted, whatever it contains.
+// Fuel, which is below 2^31, is counted down by one for each turn of a loop, to 0. With none left, the region's loop stops before its next turn, at the exit
+// [Again]: it goes on if the same function is called again, with more. A turn of it is not interrupted, whatever it contains; of one that contains more than
+// 2^31 turns of others, a part may go uncounted.
 type Region struct {
 	Func       int    // the function
 	Name       string // its name, if it has one
@@ -60,16 +61,16 @@ func (r *Region) String() string {
 	return s
 }
 
-// Options limit what is compiled, since a compiler may take minutes for much.
+// Options limit what is compiled, since compilers for devices take about a second for 2000 instructions.
 type Options struct {
-	Each int // most instructions of a region; 0 is 4000
-	All  int // most instructions of all; 0 is 20000
+	Each int // most instructions of a region, with the functions that it calls; 0 is 2000
+	All  int // most instructions of all; 0 is 6000
 }
 
 // Select chooses loops: of each function the outermost ones that can be regions and are not too large, of those first the ones in which loops are nested
 // deepest, then smaller ones, as long as there is room. Their order is that in the file.
 func Select(m *wasm.Module, o Options) []Region {
-	o.Each, o.All = cmp.Or(o.Each, 4000), cmp.Or(o.All, 20000)
+	o.Each, o.All = cmp.Or(o.Each, 2000), cmp.Or(o.All, 6000)
 	u := newUnit(m)
 	var found []Region
 	for fn := range m.Funcs {

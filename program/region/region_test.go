@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -91,7 +92,13 @@ func kernel(m *wasm.Module, regions []region.Region) string {
 }
 
 // run has a device do jobs, each with a memory of its own that begins with that content, and globals as given.
-func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) []outcome {
+func run(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) []outcome {
+	t.Helper()
+	outcomes, _ := timed(t, dev, m, regions, jobs, memory, globals)
+	return outcomes
+}
+
+func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) ([]outcome, time.Duration) {
 	t.Helper()
 	rt, err := hostcall.New(t.Context(), dev, nil)
 	if err != nil {
@@ -123,6 +130,26 @@ func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region,
 		variables = make([]byte, 8*len(jobs))
 	}
 	all := [][]byte{words, frames, variables, memories}
+	result := launch(t, dev, p, len(jobs), all, hal.Int32(int32(len(jobs))))
+	outcomes := make([]outcome, len(jobs))
+	for i, j := range jobs {
+		word := func(n int) uint32 { return binary.LittleEndian.Uint32(words[(i*8+n)*4:]) }
+		o := &outcomes[i]
+		o.exit, o.trap, o.calls = word(3), machine.Trap(word(4)), word(5)
+		for n := range m.Types[m.Funcs[regions[j.region].Func].Type].Results {
+			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*slots+len(j.locals)+n)*8:]))
+		}
+		for n := range globals {
+			o.globals = append(o.globals, binary.LittleEndian.Uint64(variables[(i*len(globals)+n)*8:]))
+		}
+		o.memory = memories[i*pageSize:][:pageSize]
+	}
+	return outcomes, result.Elapsed
+}
+
+// launch runs the only kernel of p, one work-item per group, on buffers with that content, and brings it back.
+func launch(t testing.TB, dev *hal.Device, p *hostcall.Program, groups int, all [][]byte, values ...hal.Arg) hostcall.Result {
+	t.Helper()
 	buffers := make([]*hal.Buffer, len(all))
 	q, err := dev.NewQueue()
 	if err != nil {
@@ -141,8 +168,11 @@ func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region,
 	if err := q.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.Run(t.Context(), hostcall.Launch{Grid: [3]int{len(jobs)},
-		Args: []hal.Arg{hal.Memory(buffers[0]), hal.Memory(buffers[1]), hal.Memory(buffers[2]), hal.Memory(buffers[3]), hal.Int32(int32(len(jobs)))}})
+	var args []hal.Arg
+	for _, b := range buffers {
+		args = append(args, hal.Memory(b))
+	}
+	result, err := p.Run(t.Context(), hostcall.Launch{Grid: [3]int{groups}, Args: append(args, values...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,20 +184,7 @@ func run(t *testing.T, dev *hal.Device, m *wasm.Module, regions []region.Region,
 	if err := q.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	outcomes := make([]outcome, len(jobs))
-	for i, j := range jobs {
-		word := func(n int) uint32 { return binary.LittleEndian.Uint32(words[(i*8+n)*4:]) }
-		o := &outcomes[i]
-		o.exit, o.trap, o.calls = word(3), machine.Trap(word(4)), word(5)
-		for n := range m.Types[m.Funcs[regions[j.region].Func].Type].Results {
-			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*slots+len(j.locals)+n)*8:]))
-		}
-		for n := range globals {
-			o.globals = append(o.globals, binary.LittleEndian.Uint64(variables[(i*len(globals)+n)*8:]))
-		}
-		o.memory = memories[i*pageSize:][:pageSize]
-	}
-	return outcomes
+	return result
 }
 
 // reference runs the exported function fN of a module with wazero.
@@ -190,16 +207,21 @@ func newReference(t testing.TB, file []byte, m *wasm.Module) *reference {
 
 func (r *reference) call(fn int, params []uint64, memory []byte, globals []uint64) outcome {
 	r.t.Helper()
+	return r.callNamed(fmt.Sprintf("f%d", fn), r.types(fn), params, memory, globals)
+}
+
+func (r *reference) callNamed(name string, types wasm.ValTypes, params []uint64, memory []byte, globals []uint64) outcome {
+	r.t.Helper()
 	r.module.Memory().Write(0, memory)
 	for i, v := range globals {
 		r.module.ExportedGlobal(fmt.Sprintf("g%d", i)).(api.MutableGlobal).Set(v)
 	}
 	var o outcome
 	var err error
-	o.results, err = r.module.ExportedFunction(fmt.Sprintf("f%d", fn)).Call(r.t.Context(), params...)
+	o.results, err = r.module.ExportedFunction(name).Call(r.t.Context(), params...)
 	o.trap = trapOf(r.t, err)
 	for i := range o.results {
-		if t := wasm.ValType(r.types(fn)[i]); t == wasm.I32 || t == wasm.F32 {
+		if t := wasm.ValType(types[i]); t == wasm.I32 || t == wasm.F32 {
 			o.results[i] &= math.MaxUint32 // the rest is not specified
 		}
 	}

@@ -14,7 +14,6 @@ type construct struct {
 	targeted   bool     // a branch leads to its label
 	traps      bool     // something in it may trap, not counting functions that it calls
 	size       int      // instructions, with those of constructs in it
-	own        int      // instructions that are in no loop in it
 	depth      int      // how many loops are nested in it, with itself
 	calls      []uint32 // functions that it calls, sorted
 	hosts      bool     // it calls what is imported, or through a table
@@ -97,9 +96,6 @@ func (b body) close(i int) {
 	o := &b[c.outer]
 	o.traps = o.traps || c.traps
 	o.size += c.size
-	if c.op != wasm.Loop {
-		o.own += c.own
-	}
 	o.depth = max(o.depth, c.depth)
 	o.calls = append(o.calls, c.calls...)
 	o.hosts = o.hosts || c.hosts
@@ -113,7 +109,6 @@ func (b body) close(i int) {
 func (s *scanner) count(c *construct, locals []wasm.ValType) {
 	op := s.w.Op
 	c.size++
-	c.own++
 	fit := true
 	switch op {
 	case wasm.Call:

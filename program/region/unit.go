@@ -281,5 +281,5 @@ func (u *unit) loop(b *strings.Builder, r *Region, number int) {
 			fmt.Fprintf(b, "    fp[%d] = l%[1]d;\n", i)
 		}
 	}
-	b.WriteString("    *fuel = left;\n    return out;\n}\n\n")
+	b.WriteString("    *fuel = (hc_i32)left > 0 ? left : 0u;\n    return out;\n}\n\n")
 }

@@ -1,0 +1,212 @@
+package region_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall"
+	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+	"github.com/dialtone-gpu/dialtone/program/machine"
+	"github.com/dialtone-gpu/dialtone/program/region"
+	"github.com/dialtone-gpu/dialtone/program/wasm"
+	"github.com/dialtone-gpu/dialtone/program/wasm/wasmtest"
+)
+
+// hosts are the functions that the whole programs of these tests import: the second adds, the third ends the program.
+var hosts = []wasm.FuncType{{Params: i32}, {Params: i32 + i64, Results: i64}, {}}
+
+// whole makes a module that has most of what regions have not: host functions, calls through a table, recursion, memory that grows.
+// Its functions, behind the imported ones: sum, which is recursive; through, which calls through the table; grow; odd and even, which call each other;
+// and main.
+func whole(r *rand.Rand) []byte {
+	const (
+		print, add, quit, sum, through, grow, even, odd, twins, main = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+	)
+	funcs := []wasm.FuncType{{Params: i32 + i64, Results: i64}, {Params: i32 + i32 + i64, Results: i64}, {Params: i32, Results: i32}, {Params: i32, Results: i32},
+		{Params: i32, Results: i32}, {Params: i32, Results: i64 + i32}, {}}
+	types := append(append([]wasm.FuncType{}, hosts...), funcs...)
+	depth := func(more string) []byte { // local 0 less one
+		return cat(wasm.LocalGet, 0, wasm.I32Const, 1, wasm.I32Sub, more)
+	}
+	body := func(code ...any) []byte { return wasmtest.Sized(0, cat(code...), wasm.End) }
+	bodies := [][]byte{
+		// sum(n, x) = n == 0 ? x : add(n, sum(n - 1, x * 3))
+		body(wasm.LocalGet, 0, wasm.I32Eqz, wasm.If, 0x40, wasm.LocalGet, 1, wasm.Return, wasm.End,
+			wasm.LocalGet, 0, depth(""), wasm.LocalGet, 1, wasm.I64Const, 3, wasm.I64Mul, wasm.Call, sum, wasm.Call, add),
+		// through(i, n, x) = table[i](n, x)
+		body(wasm.LocalGet, 1, wasm.LocalGet, 2, wasm.LocalGet, 0, wasm.CallIndirect, 1, 0),
+		// grow(pages) grows, and writes to the last word
+		body(wasm.LocalGet, 0, wasm.MemoryGrow, 0, wasm.MemorySize, 0, wasm.I32Const, s64(65536), wasm.I32Mul, wasm.I32Const, 4, wasm.I32Sub, wasm.LocalGet, 0, wasm.I32Store, 2, 0),
+		body(wasm.LocalGet, 0, wasm.I32Eqz, wasm.If, 0x40, wasm.I32Const, 1, wasm.Return, wasm.End, depth(""), wasm.Call, odd),
+		body(wasm.LocalGet, 0, wasm.I32Eqz, wasm.If, 0x40, wasm.I32Const, 0, wasm.Return, wasm.End, depth(""), wasm.Call, even),
+		// twins(n) = two results
+		body(wasm.LocalGet, 0, wasm.I64ExtendI32S, wasm.I64Const, 7, wasm.I64Mul, wasm.LocalGet, 0, wasm.Call, even),
+	}
+	var code []byte
+	store := func(op wasm.Op, at int, value []byte) {
+		code = append(code, cat(wasm.I32Const, s64(int64(at)), value, op, 0, 0)...)
+	}
+	for i := range 40 {
+		small := func() []byte { return cat(wasm.I32Const, s64(int64(r.IntN(30)))) }
+		long := func() []byte { return cat(wasm.I64Const, s64(int64(r.Uint64()))) }
+		at := 64 + i*16
+		switch r.IntN(7) {
+		case 0:
+			code = append(code, cat(small(), wasm.Call, print)...)
+		case 1:
+			store(wasm.I64Store, at, cat(small(), long(), wasm.Call, sum))
+		case 2: // seldom not there, or of another type
+			element := pick(r, []int{1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 0, 2, 9})
+			if i < 25 {
+				element |= 1
+				element %= 4
+			}
+			store(wasm.I64Store, at, cat(wasm.I32Const, element, small(), long(), wasm.Call, through))
+		case 3:
+			store(wasm.I32Store, at, cat(wasm.I32Const, r.IntN(3), wasm.Call, grow))
+		case 4:
+			store(wasm.I32Store, at, cat(small(), wasm.Call, pick(r, []int{even, odd})))
+		case 5:
+			code = append(code, cat(small(), wasm.Call, twins, wasm.GlobalSet, 0, wasm.GlobalSet, 1)...)
+			store(wasm.I32Store, at, cat(wasm.GlobalGet, 0))
+			store(wasm.I64Store, at+8, cat(wasm.GlobalGet, 1))
+		case 6:
+			switch {
+			case i < 20:
+			case r.IntN(4) == 0:
+				code = append(code, cat(wasm.Call, quit)...)
+			case r.IntN(4) == 0:
+				store(wasm.I32Store, at, cat(wasm.I32Const, s64(1<<30), wasm.Call, even)) // too deep
+			}
+		}
+	}
+	bodies = append(bodies, body(code))
+	var encoded, imports, functions [][]byte
+	for i, t := range types {
+		encoded = append(encoded, wasmtest.FuncType(t.Params, t.Results))
+		if i < len(hosts) {
+			imports = append(imports, cat(wasmtest.Name("host"), wasmtest.Name(fmt.Sprint(i)), 0, i))
+		} else {
+			functions = append(functions, u32(uint32(i)))
+		}
+	}
+	// Types 1 and 3 are equal, as sum and add may both be called through element 1 and 3.
+	globals := wasmtest.Vec(cat(wasm.I32, 1, wasm.I32Const, 0, wasm.End), cat(wasm.I64, 1, wasm.I64Const, 0, wasm.End))
+	exports := wasmtest.Vec(cat(wasmtest.Name("main"), 0, main), cat(wasmtest.Name("memory"), 2, 0))
+	elements := wasmtest.Vec(cat(0, wasm.I32Const, 1, wasm.End, wasmtest.Vec(u32(sum), u32(even), u32(add))))
+	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(encoded...)), wasmtest.Section(2, wasmtest.Vec(imports...)), wasmtest.Section(3, wasmtest.Vec(functions...)),
+		wasmtest.Section(4, wasmtest.Vec(cat(wasm.FuncRef, 0, 6))), wasmtest.Section(5, wasmtest.Vec(cat(1, 1, 4))), wasmtest.Section(6, globals),
+		wasmtest.Section(7, exports), wasmtest.Section(9, elements), wasmtest.Section(10, wasmtest.Vec(bodies...)))
+}
+
+// programHarness runs whole programs, one per work-item. Host function 0 notes its parameter behind the memory, and 2 ends the program with the number 100.
+const programHarness = `
+#define MOST 4u
+#define VM_MOST_PAGES MOST
+DEVICE void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area) {
+    if (number == 0u) {
+        area[8u + (hc_u32)area[7]] = area[0];
+        area[7]++;
+    } else if (number == 1u) area[0] = (hc_u64)(hc_u32)area[0] * 5u + area[1];
+    else vm->trap = 100u;
+}
+PROGRAM
+KERNEL(programs, GLOBAL hc_u64 *areas, GLOBAL hc_u64 *globals, GLOBAL hc_u8 *memory, GLOBAL hc_u32 *results) {
+    const hc_u32 i = hc_global_id();
+    vm_state state;
+    state.memory = memory + (hc_u64)i * (MOST << 16);
+    state.bytes = 1u << 16;
+    state.globals = globals + i * 2u;
+    state.trap = 0u;
+    vm_program(hc, &state, areas + i * 64u, 500u);
+    results[i * 2u] = state.trap;
+    results[i * 2u + 1u] = (hc_u32)(state.bytes >> 16);
+}
+`
+
+const ended machine.Trap = 100
+
+// TestPrograms compares whole programs with wazero, where the language has recursion.
+func TestPrograms(t *testing.T) {
+	const areaWords, most = 64, 4
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
+			t.Skipf("%s has no recursion", d)
+		}
+		rt, err := hostcall.New(t.Context(), dev, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		seen := map[machine.Trap]int{}
+		for seed := range uint64(7) {
+			file := whole(rand.New(rand.NewPCG(seed, 3)))
+			m, err := wasm.Decode(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := region.Program(m, "main", func(module, name string) (n int, err error) {
+				_, err = fmt.Sscan(name, &n)
+				return n, err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := rt.Load(t.Context(), "programs.kernel.c", machine.Source+strings.Replace(programHarness, "PROGRAM", text, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 8)}
+			launch(t, dev, p, 1, all)
+			p.Close()
+			trap, pages := machine.Trap(binary.LittleEndian.Uint32(all[3])), binary.LittleEndian.Uint32(all[3][4:])
+			seen[trap]++
+			wantTrap, wantPrinted, wantMemory := wholeReference(t, file)
+			var printed []uint64
+			for i := range binary.LittleEndian.Uint64(all[0][7*8:]) {
+				printed = append(printed, binary.LittleEndian.Uint64(all[0][(8+i)*8:]))
+			}
+			if trap != wantTrap || fmt.Sprint(printed) != fmt.Sprint(wantPrinted) || int(pages)*pageSize != len(wantMemory) {
+				t.Errorf("seed %d: %v, %d pages, printed %v; want %v, %d, %v", seed, trap, pages, printed, wantTrap, len(wantMemory)/pageSize, wantPrinted)
+			} else if string(all[2][:len(wantMemory)]) != string(wantMemory) {
+				t.Errorf("seed %d: another memory", seed)
+			}
+		}
+		t.Logf("ends %v", seen)
+	})
+}
+
+// wholeReference is what wazero does.
+func wholeReference(t *testing.T, file []byte) (trap machine.Trap, printed []uint64, memory []byte) {
+	rt := wazero.NewRuntime(t.Context())
+	defer rt.Close(t.Context())
+	ended := fmt.Errorf("the program ends")
+	_, err := rt.NewHostModuleBuilder("host").
+		NewFunctionBuilder().WithFunc(func(v uint32) { printed = append(printed, uint64(v)) }).Export("0").
+		NewFunctionBuilder().WithFunc(func(a uint32, b uint64) uint64 { return uint64(a)*5 + b }).Export("1").
+		NewFunctionBuilder().WithGoFunction(api.GoFunc(func(context.Context, []uint64) { panic(ended) }), nil, nil).Export("2").
+		Instantiate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := rt.InstantiateWithConfig(t.Context(), file, wazero.NewModuleConfig().WithStartFunctions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = mod.ExportedFunction("main").Call(t.Context())
+	if err != nil && strings.Contains(err.Error(), ended.Error()) {
+		trap = 100
+	} else {
+		trap = trapOf(t, err)
+	}
+	view, _ := mod.Memory().Read(0, mod.Memory().Size())
+	return trap, printed, append([]byte(nil), view...)
+}
