@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
@@ -78,6 +79,24 @@ func callsRuntime(t testing.TB, dev target, warn func(string)) (*hostcall.Runtim
 		"panics": func(_ context.Context, l *hostcall.Lane) error {
 			if l.In[0] == 1 {
 				panic("as it was told")
+			}
+			return nil
+		},
+		"meet": func(ctx context.Context, l *hostcall.Lane) error {
+			l.Wait = func() error {
+				if l.In[0] == 0 {
+					panic("while it waits")
+				}
+				if l.In[0] > 1 {
+					c.n.Add(1)
+					for start := time.Now(); c.n.Load() < int64(l.In[0]); time.Sleep(time.Millisecond) {
+						if time.Since(start) > limit/2 {
+							return errno.ETIMEDOUT
+						}
+					}
+				}
+				l.Out[0] = l.In[0]
+				return nil
 			}
 			return nil
 		},
@@ -232,6 +251,28 @@ func TestPanickingCall(t *testing.T) {
 		mutex.Lock()
 		defer mutex.Unlock()
 		if len(warned) == 0 || !strings.Contains(warned[0], "call panics panicked: as it was told") || !strings.Contains(warned[0], "calls_test.go") {
+			t.Errorf("warned %.500q", warned)
+		}
+	})
+}
+
+// TestMeeting: lanes that wait do so at the same time, and one of them that panics fails alone.
+func TestMeeting(t *testing.T) {
+	forEach(t, func(t *testing.T, dev target) {
+		if i := dev.Info(); dev.transport == plan.Mailbox && i.Subgroup == 1 && i.Backend != "cpu" {
+			t.Skipf("the work-items of a group need not run at the same time on %s: nobody may wait for another", i.URI)
+		}
+		var mutex sync.Mutex
+		var warned []string
+		rt, _ := callsRuntime(t, dev, func(s string) {
+			mutex.Lock()
+			defer mutex.Unlock()
+			warned = append(warned, s)
+		})
+		checked(t, dev, load(t, rt, "calls"), hostcall.Launch{Kernel: "meeting", Group: grid(32), Args: []hal.Arg{hal.Int32(32)}})
+		mutex.Lock()
+		defer mutex.Unlock()
+		if len(warned) == 0 || !strings.Contains(warned[0], "call meet panicked: while it waits") || !strings.Contains(warned[0], "calls_test.go") {
 			t.Errorf("warned %.500q", warned)
 		}
 	})

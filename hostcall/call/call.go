@@ -26,7 +26,8 @@ type Call struct {
 
 	Context context.Context // ends when the run does
 
-	begun uint64 // the lanes that PerLane has come to
+	begun   uint64 // the lanes that PerLane has come to
+	settled bool
 
 	stride int                                   // lanes of the device: the distance of two words of a lane
 	words  [wire.MaxWords * wire.MaxLanes]uint32 // word-major, as in the packet
@@ -117,11 +118,17 @@ func (c *Call) FailAll(e errno.Errno) {
 }
 
 // Begin is for transports, before a handler is called: no lane has been served.
-func (c *Call) Begin() { c.begun = 0 }
+func (c *Call) Begin() { c.begun, c.settled = 0, false }
+
+// Settle says that all lanes have their outcome although the handler does not return: [Call.Panicked] then fails none.
+func (c *Call) Settle() { c.settled = true }
 
 // Panicked is for transports, after a handler did not return. The lane that it was serving fails with EFAULT, or all lanes if it
 // serves them at once; again reports whether others are left, for which it is to be called once more.
 func (c *Call) Panicked() (again bool) {
+	if c.settled {
+		return false
+	}
 	if c.begun == 0 {
 		c.FailAll(errno.EFAULT)
 		return false

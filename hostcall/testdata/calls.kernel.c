@@ -9,6 +9,7 @@ HC_IMPORT(even);
 HC_IMPORT(odd);
 HC_IMPORT(count);
 HC_IMPORT(tags);
+HC_IMPORT(meet);
 
 /* Every number of words both ways: word i of the answer is the sum of those sent, plus i. */
 KERNEL(words, GLOBAL hc_u32 *checks) {
@@ -101,6 +102,19 @@ KERNEL(panicking, GLOBAL hc_u32 *checks) {
     w[0] = 0u;
     EXPECT(hc_call_words(panics, w, 1u, 1u), 0);
     EXPECT(hc_printf("still here\n"), 11);
+}
+
+/* A call that waits until all items make it; then one that panics for the odd ones while it waits. */
+KERNEL(meeting, GLOBAL hc_u32 *checks, hc_u32 n) {
+    HC_RESUMABLE;
+    const hc_u32 odd = hc_global_id() % 2u;
+    hc_u32 w[1];
+    w[0] = n;
+    EXPECT(hc_call_words(meet, w, 1u, 1u), 0);
+    EXPECT(w[0], n);
+    w[0] = odd ? 0u : 1u;
+    EXPECT(hc_call_words(meet, w, 1u, 1u), odd ? -HC_EFAULT : 0);
+    EXPECT(w[0], odd ? 0u : 1u);
 }
 
 /* Odd and even items make distinct calls, in loops of distinct length; some leave early. */

@@ -98,7 +98,11 @@ func (a *adapter) call(ctx context.Context, mem []byte, c wasi.Call, args []uint
 		}
 		l := hostcall.Lane{In: words, Out: make([]uint32, wasi.ReplyWords), Bytes: sent, Reply: make([]byte, 0, a.room)}
 		a.calls++
-		if err := a.serve(ctx, &l); err != nil {
+		err := a.serve(ctx, &l)
+		if err == nil && l.Wait != nil {
+			err = l.Wait()
+		}
+		if err != nil {
 			return 0, false, err
 		}
 		switch l.Out[wasi.ReplyState] {

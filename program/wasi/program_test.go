@@ -396,7 +396,11 @@ func FuzzRequest(f *testing.F) {
 		}
 		for range 2 {
 			l := hostcall.Lane{In: words, Out: make([]uint32, wasi.ReplyWords), Bytes: bytes.Clone(sent), Reply: make([]byte, 0, room)}
-			if err := serve(ctx, &l); err == nil && len(l.Reply) > int(room) {
+			err := serve(ctx, &l)
+			if err == nil && l.Wait != nil {
+				err = l.Wait()
+			}
+			if err == nil && len(l.Reply) > int(room) {
 				t.Fatalf("a reply of %d bytes for a room of %d", len(l.Reply), room)
 			}
 		}

@@ -161,6 +161,10 @@ func (s *System) Function() hostcall.Function {
 			l.Out[replyState] = wasiErrno(e)
 			return nil
 		}
+		if r.call.waits && r.offset == 0 {
+			l.Wait = func() error { return p.call(ctx, r, l) }
+			return nil
+		}
 		return p.call(ctx, r, l)
 	}
 }
