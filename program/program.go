@@ -190,7 +190,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 	if err != nil {
 		return res, err
 	}
-	instances, err := interpreter.New(p.runtime.Device(), p.image, interpreter.Options{Instances: l.Instances, Function: p.start, Pages: pages, Slots: l.Stack / 8})
+	instances, err := p.instances(l, pages)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", p.name, err)
 	}
@@ -207,6 +207,18 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 		res, err = p.result(instances, system, run)
 	}
 	return res, errors.Join(err, instances.Close())
+}
+
+// instances makes room for them. If nobody said how much memory one may have, it is what there is room for: devices have limits that they do not tell.
+func (p *Program) instances(l Launch, pages int) (*interpreter.Instances, error) {
+	for {
+		instances, err := interpreter.New(p.runtime.Device(), p.image, interpreter.Options{Instances: l.Instances, Function: p.start, Pages: pages, Slots: l.Stack / 8})
+		if least := int(p.image.Memory.Min); err == nil || l.Memory != 0 || pages <= least || !errors.Is(err, hal.ErrOutOfMemory) {
+			return instances, err
+		} else {
+			pages = max(pages/2, least)
+		}
+	}
 }
 
 func (p *Program) run(ctx context.Context, instances *interpreter.Instances, system *wasi.System, l Launch) (hostcall.Result, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dialtone-gpu/dialtone/capabilities"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
@@ -53,8 +54,8 @@ func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)
 					t.Fatal(err)
 				}
 				defer rt.Close()
-				if got := rt.Plan().Transport; got != transport {
-					t.Skipf("%s has no %s", info.URI, transport)
+				if transport == plan.Mailbox && !rt.Capabilities().Has(capabilities.CommMailbox) {
+					t.Skipf("%s has no mailbox: %s", info.URI, plan.Make(info.URI, rt.Capabilities()).Obstacle)
 				}
 				for _, tier := range tiers {
 					t.Run(string(tier), func(t *testing.T) { f(t, target{rt, tier}) })
@@ -85,6 +86,9 @@ func ran(t *testing.T, p *program.Program, l program.Launch) (wasmtest.Ran, prog
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	l.Policy.Stdout, l.Policy.Stderr = &stdout, &stderr
+	if l.Memory == 0 {
+		l.Memory = 8 << 20 // what stands in for Metal copies all of it for each launch
+	}
 	res, err := p.Run(ctx, l)
 	if err != nil {
 		t.Fatal(err)
@@ -264,7 +268,7 @@ func TestInstances(t *testing.T) {
 			return picture
 		}
 		one := draw(program.Launch{})
-		for _, l := range []program.Launch{{Instances: 7}, {Instances: 40, PerLane: true}, {Instances: 60, Memory: 2 << 20}} {
+		for _, l := range []program.Launch{{Instances: 7}, {Instances: 40, PerLane: true, Memory: 2 << 20}, {Instances: 60, Memory: 2 << 20}} {
 			if !bytes.Equal(draw(l), one) {
 				t.Errorf("%+v draw another picture than one does", l)
 			}

@@ -208,7 +208,7 @@ func (n *Instances) allocate() (err error) {
 			return fmt.Errorf("room for %s of %d instances: %w", b.what, count, err)
 		}
 		if b.words != nil {
-			if err := n.queue.Write(*b.buffer, 0, bytesOf(b.words)); err != nil {
+			if err := n.send(*b.buffer, 0, b.words); err != nil {
 				return err
 			}
 		}
@@ -278,7 +278,15 @@ func (n *Instances) Enter(instance, function int, args ...uint64) error {
 }
 
 func (n *Instances) write(instance, word int, words []uint64) error {
-	return n.queue.Write(n.state, 8*(instance*int(n.layout[imageStateWords])+word), bytesOf(words))
+	return n.send(n.state, 8*(instance*int(n.layout[imageStateWords])+word), words)
+}
+
+// send waits until the words are there: what runs the kernels has a queue of its own.
+func (n *Instances) send(to *hal.Buffer, offset int, words []uint64) error {
+	if err := n.queue.Write(to, offset, bytesOf(words)); err != nil {
+		return err
+	}
+	return n.queue.Wait(context.Background())
 }
 
 func (n *Instances) read(instance, word, count int) ([]uint64, error) {
