@@ -212,7 +212,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 // instances makes room for them. If nobody said how much memory one may have, it is what there is room for: devices have limits that they do not tell.
 func (p *Program) instances(l Launch, pages int) (*interpreter.Instances, error) {
 	for {
-		instances, err := interpreter.New(p.runtime.Device(), p.image, interpreter.Options{Instances: l.Instances, Function: p.start, Pages: pages, Slots: l.Stack / 8})
+		instances, err := interpreter.New(p.runtime.Device(), p.image, interpreter.Options{Instances: l.Instances, Entry: p.start, Pages: pages, Slots: l.Stack / 8})
 		if least := int(p.image.Memory.Min); err == nil || l.Memory != 0 || pages <= least || !errors.Is(err, hal.ErrOutOfMemory) {
 			return instances, err
 		} else {
@@ -229,7 +229,10 @@ func (p *Program) run(ctx context.Context, instances *interpreter.Instances, sys
 	if l.PerLane {
 		group = min(p.runtime.Device().Info().Subgroup, l.Instances)
 	}
-	launch := instances.Launch(group)
+	launch, err := instances.Launch(ctx, group)
+	if err != nil {
+		return hostcall.Result{}, err
+	}
 	launch.Grace = l.Grace
 	launch.Functions = map[string]hostcall.Function{wasi.Import: system.Function()}
 	return p.kernels.Run(ctx, launch)
