@@ -167,7 +167,7 @@ func (e *emitter) operation(op machine.Operation) {
 			v.test = test
 		}
 		if op.Op == wasm.I32Eqz && in[0].test != "" {
-			v.test = "!" + in[0].test
+			v.test = "(!" + in[0].test + ")"
 			v.c = "(hc_u32)" + v.test
 		}
 	}

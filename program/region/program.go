@@ -3,6 +3,7 @@ package region
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ type Binding func(module, name string) (number int, err error)
 //
 // An error names what a program in C cannot have: tables that change, and references.
 func Program(m *wasm.Module, entry string, bind Binding) (string, error) {
-	u := newUnit(m)
+	u := newUnit(m, math.MaxInt)
 	u.whole = true
 	u.bind = map[int]int{}
 	main := slices.IndexFunc(m.Exports, func(e wasm.Export) bool { return e.Kind == wasm.KindFunc && e.Name == entry })
@@ -103,17 +104,30 @@ func (u *unit) resolve() error {
 		if c.unfit != 0 {
 			return fmt.Errorf("function %d has %v", fn, c.unfit)
 		}
+		if c.nested > mostNested {
+			return fmt.Errorf("function %d has %d blocks in each other, more than %d", fn, c.nested, mostNested)
+		}
 		calls := c.hosts || len(c.calls) > 0
 		u.reach[fn] = &reach{traps: c.traps || calls, calls: calls, hosts: c.hosts, grows: c.grows || c.hosts}
 	}
-	for changed := true; changed; {
-		changed = false
-		for fn, r := range u.reach {
-			for _, callee := range u.s.body(fn)[0].calls {
-				o := u.reach[int(callee)]
-				if o.hosts && !r.hosts || o.grows && !r.grows {
-					r.hosts, r.grows, changed = r.hosts || o.hosts, r.grows || o.grows, true
-				}
+	callers := map[uint32][]int{}
+	var todo []int // those that do what their callers do then, too
+	for fn, r := range u.reach {
+		for _, callee := range u.s.body(fn)[0].calls {
+			callers[callee] = append(callers[callee], fn)
+		}
+		if r.hosts || r.grows {
+			todo = append(todo, fn)
+		}
+	}
+	for len(todo) > 0 {
+		o := u.reach[todo[len(todo)-1]]
+		from := callers[uint32(todo[len(todo)-1])]
+		todo = todo[:len(todo)-1]
+		for _, fn := range from {
+			if r := u.reach[fn]; o.hosts && !r.hosts || o.grows && !r.grows {
+				r.hosts, r.grows = r.hosts || o.hosts, r.grows || o.grows
+				todo = append(todo, fn)
 			}
 		}
 	}

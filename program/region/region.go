@@ -8,6 +8,7 @@ package region
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -71,7 +72,7 @@ type Options struct {
 // deepest, then smaller ones, as long as there is room. Their order is that in the file.
 func Select(m *wasm.Module, o Options) []Region {
 	o.Each, o.All = cmp.Or(o.Each, 2000), cmp.Or(o.All, 6000)
-	u := newUnit(m)
+	u := newUnit(m, o.Each)
 	var found []Region
 	for fn := range m.Funcs {
 		if u.s.imported(fn) {
@@ -106,7 +107,7 @@ func Select(m *wasm.Module, o Options) []Region {
 
 // Source returns the C of regions, which Select has chosen, with the functions that they call. It goes behind the text of package machine.
 func Source(m *wasm.Module, regions []Region) string {
-	return source(newUnit(m), slices.Clone(regions))
+	return source(newUnit(m, math.MaxInt), slices.Clone(regions))
 }
 
 func source(u *unit, regions []Region) string {

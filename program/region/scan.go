@@ -14,13 +14,17 @@ type construct struct {
 	targeted   bool     // a branch leads to its label
 	traps      bool     // something in it may trap, not counting functions that it calls
 	size       int      // instructions, with those of constructs in it
-	depth      int      // how many loops are nested in it, with itself
+	depth      int      // how deep loops are nested in it, with itself
+	nested     int      // how deep constructs are nested in it
 	calls      []uint32 // functions that it calls, sorted
 	hosts      bool     // it calls what is imported, or through a table
 	grows      bool     // it grows the memory
 	unfit      wasm.Op  // an instruction that has no C, or 0
 	outer      int      // the construct around, -1 for a function
 }
+
+// mostNested is how deep constructs may be nested in C: clang refuses 256 levels of braces, and NVRTC, hiprtc and PoCL are made of it.
+const mostNested = 200
 
 // A body is a function's constructs in the order in which they begin. The first is the function itself.
 type body []construct
@@ -94,6 +98,9 @@ func (b body) close(i int) {
 		return
 	}
 	o := &b[c.outer]
+	if o.nested = max(o.nested, c.nested+1); o.nested > mostNested {
+		return // there is no C of it, and nothing to know besides
+	}
 	o.traps = o.traps || c.traps
 	o.size += c.size
 	o.depth = max(o.depth, c.depth)

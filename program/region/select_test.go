@@ -89,6 +89,26 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// TestDeeplyNested has loops around as many blocks as there may be, and around one more.
+func TestDeeplyNested(t *testing.T) {
+	nest := func(n int) []byte {
+		var code []byte
+		for range n {
+			code = append(code, cat(wasm.Block, 0x40)...)
+		}
+		code = append(code, cat(wasm.LocalGet, 0, wasm.Call, 1, wasm.BrIf, u32(uint32(n/2)))...)
+		for range n {
+			code = append(code, cat(wasm.End)...)
+		}
+		return code
+	}
+	m := functions(t, result, cat(loop(nest(200)), loop(nest(201)), loop(nest(3)), result))
+	regions := region.Select(m, region.Options{})
+	if len(regions) != 2 || !reflect.DeepEqual(regions[0].Calls, []int{1}) || regions[1].Size > 20 {
+		t.Errorf("%v", regions)
+	}
+}
+
 // TestExits has the labels to which a region goes, as they are numbered behind it.
 func TestExits(t *testing.T) {
 	m := functions(t, cat(

@@ -11,9 +11,11 @@ import (
 // A unit is what is emitted together: regions and the functions that they call, or a whole program.
 type unit struct {
 	s     *scanner
-	fuel  bool // loops count what they execute
+	most  int  // instructions of a region
+	fuel  bool // loops count their turns
 	whole bool // functions may do everything: they are those of a program, not of regions
 	reach map[int]*reach
+	last  *emitter // of a region
 
 	bind     map[int]int // of a program: the numbers of imported functions
 	indirect []indirect  // and the kinds of calls through tables
@@ -30,7 +32,9 @@ type reach struct {
 	open         bool // being looked at
 }
 
-func newUnit(m *wasm.Module) *unit { return &unit{s: newScanner(m), reach: map[int]*reach{}} }
+func newUnit(m *wasm.Module, most int) *unit {
+	return &unit{s: newScanner(m), most: most, reach: map[int]*reach{}}
+}
 
 // of follows the calls of a function, to find whether regions may call it.
 func (u *unit) of(fn int) *reach {
@@ -46,7 +50,7 @@ func (u *unit) of(fn int) *reach {
 		r.unfit = "it is imported"
 	} else {
 		u.follow(r, &u.s.body(fn)[0])
-		r.functions = append(r.functions, fn)
+		r.functions = append(r.functions, fn) // callees first
 	}
 	r.open = false
 	return r
@@ -61,25 +65,35 @@ func (u *unit) follow(r *reach, c *construct) {
 		r.unfit = "it grows the memory"
 	case c.unfit != 0:
 		r.unfit = fmt.Sprintf("it has %v", c.unfit)
+	case c.nested > mostNested:
+		r.unfit = "its blocks are nested too deeply"
 	}
 	r.size, r.depth, r.loops, r.traps = c.size, c.depth, c.depth > 0, c.traps
+	seen := map[int]bool{}
 	for _, fn := range c.calls {
 		if r.unfit != "" {
-			return
+			break
 		}
 		o := u.of(int(fn))
 		if o.unfit != "" {
 			r.unfit = fmt.Sprintf("function %d: %s", fn, o.unfit)
-			return
+			break
 		}
 		r.loops, r.traps = r.loops || o.loops, r.traps || o.traps
 		r.depth = max(r.depth, c.depth+o.depth)
 		for _, f := range o.functions {
-			if !slices.Contains(r.functions, f) {
+			if !seen[f] {
+				seen[f] = true
 				r.functions = append(r.functions, f)
 				r.size += u.s.body(f)[0].size
 			}
 		}
+		if r.size > u.most {
+			r.unfit = "it is too large with those that it calls"
+		}
+	}
+	if r.unfit != "" {
+		r.functions = nil
 	}
 }
 
@@ -250,8 +264,13 @@ func (e *emitter) look(r *reach) {
 func (u *unit) loop(b *strings.Builder, r *Region, number int) {
 	e := u.emitter(r.Func)
 	e.region, e.failed, e.usesFuel = r, "0u", true
-	code := u.s.m.Funcs[r.Func].Offset
-	for e.w.Begin(r.Func); e.w.Next() && e.w.At-code != r.Start; {
+	if l := u.last; l != nil && l.fn == r.Func && l.region.End <= r.Start {
+		e.w, e.opened = l.w, l.opened // it goes on from there
+	} else {
+		e.w.Begin(r.Func)
+	}
+	u.last = e
+	for code := u.s.m.Funcs[r.Func].Offset; e.w.Next() && e.w.At-code != r.Start; {
 		switch e.w.Op {
 		case wasm.Block, wasm.Loop, wasm.If:
 			e.opened++
