@@ -262,6 +262,7 @@ func TestMeeting(t *testing.T) {
 		if i := dev.Info(); dev.transport == plan.Mailbox && i.Subgroup == 1 && i.Backend != "cpu" {
 			t.Skipf("the work-items of a group need not run at the same time on %s: nobody may wait for another", i.URI)
 		}
+		slowToCompile(t, dev)
 		var mutex sync.Mutex
 		var warned []string
 		rt, _ := callsRuntime(t, dev, func(s string) {

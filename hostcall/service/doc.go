@@ -2,6 +2,8 @@
 // the ways a program ends. It knows nothing of devices, packets or slots; what carries a call decodes it, calls here and sends
 // the result back. What a run may reach is a policy.Policy; everything else is denied.
 //
+// A [Host] is what a policy opens, [Files] the descriptors of one run or program over it; several may share a Host.
+//
 // # Results
 //
 // Calls follow POSIX and return a portable number beside their result: errno.OK, or what went wrong. A count goes with OK unless nothing

@@ -47,9 +47,13 @@ func (c *call) now(clock uint32) (uint64, errno.Errno) {
 	return 0, errno.EINVAL
 }
 
-// until is how long it is until a clock shows a time, or for that long if it is not absolute.
-func (c *call) until(clock uint32, at uint64, absolute bool) (time.Duration, errno.Errno) {
+// until is how long it is until a clock shows a time, or for that long if it is not absolute. Where programs read a device's monotonic
+// clock, which has an origin of its own, device is what that shows now; else 0.
+func (c *call) until(clock uint32, at uint64, absolute bool, device uint64) (time.Duration, errno.Errno) {
 	now, e := c.now(clock)
+	if clock == monotonic && device != 0 {
+		now = device
+	}
 	switch {
 	case e != errno.OK:
 		return 0, e

@@ -54,7 +54,7 @@ func kernelSource() string {
 	define("EFAULT", int(wasiFault))
 	define("EIO", int(wasiIO))
 	define("ENOSYS", int(wasiNosys))
-	for _, name := range []string{"trap", "proc_exit", "clock_time_get", "sched_yield"} {
+	for _, name := range []string{"trap", "proc_exit", "clock_time_get", "sched_yield", "poll_oneoff"} {
 		define("CALL_"+strings.ToUpper(name), number(name))
 	}
 	fmt.Fprintf(&b, "\n/* A row for each call: its parameters, those of 64 bits, its words; then its operands. */\nCONSTANT hc_u32 vm_wasi_calls[%d] = {\n", len(calls)*(mostOperands+1))

@@ -143,6 +143,7 @@ HC_INLINE int vm_wasi_scatter(const vm_wasi_call *c, GLOBAL const hc_u32 *reply,
 HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 function, hc_u32 instance, GLOBAL const hc_u64 *args, hc_u32 *got, hc_u32 *result) {
     vm_wasi_call c;
     hc_u32 x[HC_MAX_WORDS], totals[VM_WASI_OPERANDS], head, i, words, sends;
+    hc_u64 now = 0u; /* of the device's clock, where programs get that */
     hc_i32 e;
     *result = 0u;
     if (function >= VM_WASI_CALLS) {
@@ -162,10 +163,10 @@ HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 
         return 0u;
     }
 #ifdef HC_DEVICE_CLOCK
-    if (function == VM_WASI_CALL_CLOCK_TIME_GET && (hc_u32)args[0] == (hc_u32)HC_CLOCK_MONOTONIC && hc_own_clock()) {
-        const hc_u64 ns = (hc_u64)hc_monotonic_ns_(hc);
+    if ((function == VM_WASI_CALL_CLOCK_TIME_GET || function == VM_WASI_CALL_POLL_ONEOFF) && hc_own_clock()) now = (hc_u64)hc_monotonic_ns_(hc);
+    if (function == VM_WASI_CALL_CLOCK_TIME_GET && (hc_u32)args[0] == (hc_u32)HC_CLOCK_MONOTONIC && now != 0u) {
         GLOBAL hc_u8 *to = memory + (hc_u32)args[2];
-        for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(ns >> (8u * i));
+        for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(now >> (8u * i));
         return 0u;
     }
 #endif
@@ -189,6 +190,8 @@ HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 
                 const hc_u32 o = vm_wasi_operand(&c, operand);
                 if (VM_WASI_KIND(o) == VM_WASI_VECTOR && VM_WASI_PARAM(o) == i) v = totals[operand];
             }
+            /* Nor can it use where the events are, but the clock to which a program's times belong. */
+            if (function == VM_WASI_CALL_POLL_ONEOFF && i < 2u) v = i == 0u ? now : now >> 32;
             x[k++] = (hc_u32)v;
             if (head >> 4 >> i & 1u) x[k++] = (hc_u32)(v >> 32);
         }

@@ -75,7 +75,7 @@ func pollOneoff(c *call) errno.Errno {
 	for i, s := range list {
 		switch s.kind {
 		case eventClock:
-			d, e := c.until(s.clock, s.timeout, s.absolute)
+			d, e := c.until(s.clock, s.timeout, s.absolute, uint64(c.u32(1))<<32|uint64(c.u32(0)))
 			if e != errno.OK || d == 0 {
 				note(i, e)
 				break

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/program/wasi"
 )
@@ -242,4 +243,24 @@ func tree(t testing.TB, files ...string) string {
 
 func dir(root string) policy.Policy {
 	return policy.Policy{Dirs: []policy.Dir{{Host: root, Guest: "/"}}}
+}
+
+// BenchmarkWrite is the host's part of an fd_write of 16 bytes.
+func BenchmarkWrite(b *testing.B) {
+	s, err := wasi.NewSystem(policy.Policy{}, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	serve, c := s.Function(), lookup("fd_write")
+	sent := append([]byte{16, 0, 0, 0}, "fifteen letters\n"...)
+	l := hostcall.Lane{In: []uint32{uint32(c.Number), 0, 0, 1, 16, 1, 8}, Out: make([]uint32, wasi.ReplyWords), Bytes: sent}
+	room := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Reply = room
+		if err := serve(b.Context(), &l); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -166,6 +166,7 @@ var calls = []Call{
 	{Name: "path_symlink", Params: sig("iiiii"), In: []Operand{pathAt(0), pathAt(3)}, serve: pathSymlink}, // its first parameter is no descriptor
 	{Name: "path_unlink_file", Params: sig("iii"), In: []Operand{pathAt(1)}, right: RightPathUnlinkFile, serve: pathUnlinkFile},
 
+	// In place of its two pointers the device sends the time of its own clock, low half first, or 0 if programs read the host's.
 	{Name: "poll_oneoff", Params: sig("iiii"), In: []Operand{{Kind: Bytes, Param: 0, Length: 2, Size: subscriptionSize, Most: mostSubscriptions}},
 		Out: []Operand{fixed(3, 4), {Kind: Bytes, Param: 1, Length: 2, Size: eventSize}}, waits: true, serve: pollOneoff},
 	{Name: "proc_exit", Params: sig("i"), serve: procExit},
