@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // oldestGo knows GOOS=wasip1; see the release notes of Go 1.21, "WebAssembly System Interface".
@@ -23,8 +24,12 @@ func (b *build) golang() (string, error) {
 	} else if !info.IsDir() {
 		dir, what = filepath.Dir(b.path), "./"+filepath.Base(b.path)
 	}
-	if has := b.ask(dir, command, "env", "GOVERSION"); version.IsValid(has) && version.Compare(has, oldestGo) < 0 {
+	has, mod, _ := strings.Cut(b.ask(dir, command, "env", "GOVERSION", "GOMOD"), "\n")
+	if version.IsValid(has) && version.Compare(has, oldestGo) < 0 {
 		return "", &Missing{b.path, fmt.Sprintf("%s is %s, which makes no WASI modules", command, has), get}
+	}
+	if what == "." && strings.TrimSpace(mod) == os.DevNull { // as "go help environment" has it
+		return "", fmt.Errorf("%s: Go files that belong to no module: name one of them, or make a module with go mod init there", b.path)
 	}
 	// No version control: asking it may write to its folder.
 	cmd := b.command(command, "build", "-trimpath", "-buildvcs=false", "-o", b.module(), what)

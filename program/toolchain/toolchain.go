@@ -201,7 +201,7 @@ func (b *build) run(cmd *exec.Cmd) error {
 		cmd.Stdout = b.out
 	}
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %s: %w", b.path, filepath.Base(cmd.Path), err)
+		return fmt.Errorf("%s does not compile (%s: %w)", b.path, filepath.Base(cmd.Path), err)
 	}
 	return nil
 }

@@ -185,17 +185,17 @@ func TestCompilerErrors(t *testing.T) {
 		prints string // "" if it prints nothing
 		err    string
 	}{
-		{"Go", map[string]string{"a.go": "package main\n\nfunc main() { missing() }\n"}, "a.go", "a.go:3:15: undefined: missing\n", "a.go: go: exit status 1"},
-		{"Go package", map[string]string{"go.mod": "module x\n", "p/a.go": "package main\n"}, "p", "function main is undeclared in the main package", "p: go: exit status 1"},
+		{"Go", map[string]string{"a.go": "package main\n\nfunc main() { missing() }\n"}, "a.go", "a.go:3:15: undefined: missing\n", "a.go does not compile (go: exit status 1)"},
+		{"Go package", map[string]string{"go.mod": "module x\n", "p/a.go": "package main\n"}, "p", "function main is undeclared in the main package", "p does not compile (go: exit status 1)"},
 		{"Go library", map[string]string{"go.mod": "module x\n", "p/a.go": "package p\n"}, "p", "", "p: not a program: its package is not main"},
-		{"no module", map[string]string{"p/a.go": goProgram}, "p", "go.mod file not found", "p: go: exit status 1"},
-		{"Rust", map[string]string{"d/a.rs": "fn main() { missing() }\n"}, "d/a.rs", "error[E0425]: cannot find function `missing` in this scope\n --> d/a.rs:1:13", "d/a.rs: rustc: exit status 1"},
-		{"Cargo", map[string]string{"p/Cargo.toml": cargoToml, "p/src/main.rs": "fn main() { missing() }\n"}, "p", " --> src/main.rs:1:13", "p: cargo: exit status 101"},
-		{"Cargo manifest", map[string]string{"p/Cargo.toml": "nothing"}, "p", "Cargo.toml", "p: cargo: exit status 101"},
+		{"no module", map[string]string{"p/a.go": goProgram}, "p", "", "p: Go files that belong to no module: name one of them"},
+		{"Rust", map[string]string{"d/a.rs": "fn main() { missing() }\n"}, "d/a.rs", "error[E0425]: cannot find function `missing` in this scope\n --> d/a.rs:1:13", "d/a.rs does not compile (rustc: exit status 1)"},
+		{"Cargo", map[string]string{"p/Cargo.toml": cargoToml, "p/src/main.rs": "fn main() { missing() }\n"}, "p", " --> src/main.rs:1:13", "p does not compile (cargo: exit status 101)"},
+		{"Cargo manifest", map[string]string{"p/Cargo.toml": "nothing"}, "p", "Cargo.toml", "p does not compile (cargo: exit status 101)"},
 		{"Cargo library", map[string]string{"p/Cargo.toml": cargoToml, "p/src/lib.rs": ""}, "p", "", "p: not a program: the package is a library"},
 		{"Cargo programs", map[string]string{"p/Cargo.toml": cargoToml, "p/src/bin/a.rs": rustProgram, "p/src/bin/b.rs": rustProgram}, "p", "", "p: several programs (a, b): build one with cargo build --target wasm32-wasi"},
-		{"C", map[string]string{"d/a.c": "int main(void) { return missing; }\n"}, "d/a.c", "d/a.c:1:25: error: use of undeclared identifier 'missing'", "d/a.c: clang"},
-		{"C, linked", map[string]string{"a.c": "int missing(void);\nint main(void) { return missing(); }\n"}, "a.c", "undefined symbol: missing", "a.c: clang"},
+		{"C", map[string]string{"d/a.c": "int main(void) { return missing; }\n"}, "d/a.c", "d/a.c:1:25: error: use of undeclared identifier 'missing'", "d/a.c does not compile (clang"},
+		{"C, linked", map[string]string{"a.c": "int missing(void);\nint main(void) { return missing(); }\n"}, "a.c", "undefined symbol: missing", "a.c does not compile (clang"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			noteTemporary(t)
