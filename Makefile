@@ -32,6 +32,7 @@ deps:
 vet:
 	$(GO) vet ./...
 	$(GO) vet .ci/gotest.go
+	$(GO) vet .ci/programs.go
 
 generate:
 	$(GO) generate ./hostcall/wire

@@ -97,6 +97,9 @@ func SetOf(findings []Finding) Set {
 	return s
 }
 
+// Silent is the Reason of what no driver's answer and no probe is about.
+const Silent = "nothing here declares or tries it"
+
 // Judge puts what the driver claims and what probes found together, for every capability of the catalogue. A proof
 // counts for more than a claim, a failed proof of a claim is Broken, and a probe without an answer leaves the capability
 // Unknown whatever is claimed: it may have crashed over it. Facts of both are kept.
@@ -123,7 +126,7 @@ func Judge(claims, proofs Set) Set {
 		case claimed:
 			f = claim
 		default:
-			f.Reason = "nothing here declares or tries it"
+			f.Reason = Silent
 		}
 		f.ID = c.ID
 		if f.Facts == nil {

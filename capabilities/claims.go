@@ -88,6 +88,8 @@ var ClaimRules = []Claim{
 	{ID: IsolationMIG, Backend: "cuda", If: []Condition{on("name", Contains, " MIG ")}},
 	{ID: IDStable, Backend: "cuda", If: []Condition{on("uuid", NotEmpty)}},
 	{ID: DiagPrintf, Backend: "cuda", If: []Condition{on("COMPUTE_CAPABILITY_MAJOR", AtLeast, "2")}},
+	// cuLaunchHostFunc came with version 10.0 of the driver API.
+	{ID: QueueHostFn, Backend: "cuda", If: []Condition{on("driver_version", AtLeast, "10000")}},
 	{ID: PeerCopy, Backend: "cuda", If: []Condition{on("peers", NotZero)}},
 	{ID: PeerAccess, Backend: "cuda", If: []Condition{on("peers_access", NotZero)}},
 	{ID: PeerAtomics, Backend: "cuda", If: []Condition{on("peers_native_atomics", NotZero)}},
@@ -125,7 +127,8 @@ var ClaimRules = []Claim{
 	{ID: MemSVM, Backend: "opencl", Level: "coarse", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "1")}},
 	{ID: MemSVM, Backend: "opencl", Level: "fine-buffer", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "2")}},
 	{ID: MemSVM, Backend: "opencl", Level: "fine-system", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "4")}},
-	{ID: MemUVA, Backend: "opencl", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", NotZero)}},
+	// Host-coherent memory is shared virtual memory where that is fine-grained, else a memory object, of which nobody claims an address.
+	{ID: MemUVA, Backend: "opencl", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "2")}},
 	{ID: MemFineGrain, Backend: "opencl", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "2")}},
 	{ID: CommMailbox, Backend: "opencl", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "10")}},
 	{ID: MemPageable, Backend: "opencl", If: []Condition{on("CL_DEVICE_SVM_CAPABILITIES", HasBits, "4")}},
@@ -140,7 +143,8 @@ var ClaimRules = []Claim{
 	{ID: Float64, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_fp64")}},
 	{ID: TimerGlobal, Backend: "opencl", If: []Condition{on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "1")}},
 	{ID: TimerCycle, Backend: "opencl", If: []Condition{on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "4")}},
-	{ID: TimerCorrelate, Backend: "opencl", If: []Condition{on("CL_PLATFORM_HOST_TIMER_RESOLUTION", NotZero)}},
+	// Without a clock in kernels there is nothing of theirs to place on the host's.
+	{ID: TimerCorrelate, Backend: "opencl", If: []Condition{on("CL_PLATFORM_HOST_TIMER_RESOLUTION", NotZero), on("CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", HasBits, "1")}},
 	{ID: TimerBoundary, Backend: "opencl", If: []Condition{on("CL_DEVICE_PROFILING_TIMER_RESOLUTION", NotZero)}},
 	{ID: ExecProgress, Backend: "opencl", Level: "subgroup", If: []Condition{on("CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS", NotZero)}},
 	{ID: MemUnified, Backend: "opencl", If: []Condition{on("CL_DEVICE_HOST_UNIFIED_MEMORY", NotZero)}},
@@ -148,7 +152,8 @@ var ClaimRules = []Claim{
 	{ID: ModuleJIT, Backend: "opencl", If: []Condition{on("CL_DEVICE_COMPILER_AVAILABLE", NotZero)}},
 	{ID: DiagPrintf, Backend: "opencl", If: []Condition{on("CL_DEVICE_PRINTF_BUFFER_SIZE", NotZero)}},
 	{ID: DMABufDevice, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_external_memory_dma_buf")}},
-	{ID: SyncTimeline, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_semaphore")}},
+	{ID: ExecTimeout, Backend: "opencl", If: []Condition{on("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", NotZero)}},
+	{ID: QueueHostFn, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXECUTION_CAPABILITIES", HasBits, "2")}},
 	{ID: IDStable, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_device_uuid")}},
 	{ID: IDStable, Backend: "opencl", If: []Condition{on("CL_DEVICE_EXTENSIONS", HasWord, "cl_khr_pci_bus_info")}},
 	{ID: FileReadDirect, Backend: "opencl", Reason: "OpenCL has no file transfers"},
@@ -156,7 +161,9 @@ var ClaimRules = []Claim{
 	{ID: FileCompat, Backend: "opencl", Reason: "OpenCL has no file transfers"},
 	{ID: RDMA, Backend: "opencl", Reason: "OpenCL does not register memory with network cards"},
 	{ID: StreamMemOps, Backend: "opencl", Reason: "OpenCL's queues wait for events, not for memory"},
-	{ID: ExecPreempt, Backend: "opencl", Reason: "OpenCL has no query for it"},
+	{ID: IPCMemory, Backend: "opencl", Reason: "OpenCL imports memory of other APIs (cl_khr_external_memory) and exports none"},
+	{ID: IPCEvent, Backend: "opencl", Reason: "OpenCL's events have no handle that another process could open"},
+	{ID: SyncTimeline, Backend: "opencl", Reason: "OpenCL's semaphores (cl_khr_semaphore) are binary"},
 
 	// Metal.
 	{ID: ExecBasic, Backend: "metal", If: []Condition{on("maxBufferLength", NotZero)}},
@@ -203,19 +210,41 @@ var ClaimRules = []Claim{
 var absent = map[string][]ID{
 	"cpu": {DMABufDevice, DMABufHost, FileCompat, RDMA, IPCEvent, IPCMemory, IsolationMIG, IsolationMPS, MemLargeBAR, MemPools, MemSVM, MemVMM,
 		PeerAccess, PeerAtomics, PeerCopy, QueueHostFn, SyncTimeline, TimerBoundary, DiagPrintf},
-	"opencl": {IsolationMPS, MemVMM, MemPools, PeerAccess, PeerAtomics, PeerCopy, IPCEvent, IPCMemory, DMABufHost, MemLargeBAR, MemHostPT, MemDirectMgd},
-	"cuda":   {MemSVM, MemLargeBAR},
+	"opencl": {MemVMM, MemPools, PeerAccess, PeerAtomics, PeerCopy, DMABufHost, MemHostPT, MemDirectMgd},
+	"cuda":   {MemSVM},
 	"hip":    {MemSVM, IsolationMPS},
 	"metal":  {MemSVM, IsolationMIG, IsolationMPS, DMABufDevice, DMABufHost, MemPageable, MemHostPT, MemLargeBAR, MemVMM, IPCEvent},
 }
 
-// Claims derives from the facts what the driver of a device claims and what it denies. What no rule is about, and what
-// depends on a fact that is not there, is not in the set.
+// untold is what a device may have while its driver's API has no query that would tell. It is no denial: another driver of the same
+// device may know.
+var untold = map[string]map[ID]string{
+	"cuda": {
+		MemLargeBAR:   "CUDA does not tell the size of the BAR; nvidia-smi does",
+		IsolationPara: "CUDA does not tell whether the GPU is virtual; nvidia-smi does",
+		FileCompat:    "cuFile is tried without its compatibility mode only",
+	},
+	"opencl": {
+		ExecPreempt:   "OpenCL has no query for it",
+		ExecTimeout:   "OpenCL has no query for it, and the device none of a vendor's",
+		IsolationMIG:  "OpenCL has no query for it",
+		IsolationMPS:  "OpenCL has no query for it",
+		IsolationPara: "OpenCL has no query for it",
+		MemLargeBAR:   "OpenCL has no query for it",
+		MemRegister:   "OpenCL has no query for it: what it is given by CL_MEM_USE_HOST_PTR may be copied",
+	},
+}
+
+// Claims derives from the facts what the driver of a device claims and what it denies. What its API has no query for is Unknown, with
+// that reason. What no rule is about, and what depends on a fact that is not there, is not in the set.
 func Claims(info hal.Info, facts []Fact) Set {
 	by := index(facts)
 	claims := Set{}
 	for _, id := range absent[info.Backend] {
 		claims[id] = Finding{ID: id, State: No, Reason: "this API has no such thing", Facts: []Fact{}}
+	}
+	for id, why := range untold[info.Backend] {
+		claims[id] = Finding{ID: id, Reason: why, Facts: []Fact{}}
 	}
 	for _, c := range ClaimRules {
 		if c.Backend != info.Backend {
@@ -237,7 +266,7 @@ func Claims(info hal.Info, facts []Fact) Set {
 			continue
 		}
 		f := claims[c.ID]
-		f.ID = c.ID
+		f.ID, f.Reason = c.ID, ""
 		f.Facts = appendNew(f.Facts, used)
 		if holds {
 			f.State, f.Level = Claimed, c.Level

@@ -68,6 +68,8 @@ func TestClaims(t *testing.T) {
 		{"cuda", facts("CAN_USE_STREAM_MEM_OPS_V1", "1", "CAN_USE_64_BIT_STREAM_MEM_OPS", "0"), StreamMemOps, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), MemSVM, Claimed, "fine-buffer"},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "0"), MemSVM, No, ""},
+		{"opencl", facts("CL_PLATFORM_HOST_TIMER_RESOLUTION", "1"), TimerCorrelate, Unknown, ""}, // no kernel can read what is placed
+		{"opencl", facts("CL_PLATFORM_HOST_TIMER_RESOLUTION", "1", "CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", "1"), TimerCorrelate, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), CommMailbox, Claimed, ""},
 		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "2"), CommMailbox, No, ""},
 		{"opencl", facts("CL_DEVICE_ATOMIC_MEMORY_CAPABILITIES", "64"), AtomicSystem, Unknown, ""},
@@ -76,6 +78,16 @@ func TestClaims(t *testing.T) {
 		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_int64_base_atomics cl_khr_fp64"), Atomic64, Claimed, "add"},
 		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_int64_base_atomics_but_not"), Atomic64, No, ""},
 		{"opencl", nil, FileReadDirect, No, ""},
+		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "11"), MemUVA, Claimed, ""},
+		{"opencl", facts("CL_DEVICE_SVM_CAPABILITIES", "1"), MemUVA, No, ""}, // coarse-grained: this backend's memory is none of it
+		{"opencl", facts("CL_DEVICE_EXTENSIONS", "cl_khr_semaphore"), SyncTimeline, No, ""},
+		{"opencl", facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "0"), ExecTimeout, No, ""},
+		{"opencl", facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "1"), ExecTimeout, Claimed, ""},
+		{"opencl", nil, ExecTimeout, Unknown, ""},
+		{"opencl", facts("CL_DEVICE_EXECUTION_CAPABILITIES", "1"), QueueHostFn, No, ""}, // kernels only
+		{"opencl", facts("CL_DEVICE_EXECUTION_CAPABILITIES", "3"), QueueHostFn, Claimed, ""},
+		{"cuda", facts("driver_version", "13000"), QueueHostFn, Claimed, ""},
+		{"cuda", facts("driver_version", "9020"), QueueHostFn, No, ""},
 		{"metal", facts("name", "Apple Paravirtual device"), IsolationPara, Claimed, ""},
 		{"metal", facts("supportsFamily(1008)", "1", "supportsFamily(2002)", "0", "supportsFamily(1009)", "0"), Atomic64, No, ""},
 		{"metal", facts("newIOCommandQueueWithDescriptor:error:", "1"), FileReadDirect, Claimed, ""},
@@ -99,8 +111,21 @@ func TestClaims(t *testing.T) {
 	}
 	// Long lists do not become evidence as a whole.
 	f := Claims(hal.Info{Backend: "opencl"}, facts("CL_DEVICE_EXTENSIONS", "cl_a cl_khr_fp64 cl_b"))
-	if f[Float64].Facts[0].Value != "cl_khr_fp64" || f[SyncTimeline].Facts[0].Value != "without cl_khr_semaphore" {
-		t.Errorf("%+v %+v", f[Float64], f[SyncTimeline])
+	if f[Float64].Facts[0].Value != "cl_khr_fp64" || f[DMABufDevice].Facts[0].Value != "without cl_khr_external_memory_dma_buf" {
+		t.Errorf("%+v %+v", f[Float64], f[DMABufDevice])
+	}
+	// What an API cannot tell is not denied, and says so; where a fact does tell, the fact counts.
+	for backend, list := range untold {
+		claims := Claims(hal.Info{Backend: backend}, nil)
+		for id := range list {
+			if c, err := Find(string(id)); err != nil || claims[c.ID].State != Unknown || claims[c.ID].Reason == "" {
+				t.Errorf("%s: %s is %+v, %v", backend, id, claims[id], err)
+			}
+		}
+	}
+	f = Claims(hal.Info{Backend: "opencl"}, facts("CL_DEVICE_KERNEL_EXEC_TIMEOUT_NV", "0"))
+	if f[ExecTimeout].Reason != "" || len(f[ExecTimeout].Facts) != 1 {
+		t.Errorf("%+v", f[ExecTimeout])
 	}
 }
 
@@ -167,6 +192,7 @@ func TestRequirements(t *testing.T) {
 		CommMailbox:  {ID: CommMailbox, State: Proven},
 		Atomic64:     {ID: Atomic64, State: Proven, Level: "add"},
 		MemSVM:       {ID: MemSVM, State: Claimed, Level: "fine-buffer"},
+		MemUnified:   {ID: MemUnified, State: Claimed},
 		MemPageable:  {ID: MemPageable, State: Claimed},
 		TimerGlobal:  {ID: TimerGlobal, State: No, Reason: "no clock"},
 		AtomicSystem: {ID: AtomicSystem, State: Broken},
@@ -175,7 +201,7 @@ func TestRequirements(t *testing.T) {
 	for text, met := range map[string]bool{
 		"comm.mailbox": true, "COMM.MAILBOX=proven": true, "comm.mailbox=no": false, "exec.basic": true,
 		"atomic.dev64": true, "atomic.dev64=minmax": true, "atomic.dev64=add": true, "atomic.dev64=full": false,
-		"mem.svm": true, "mem.svm=coarse": true, "mem.svm=fine-system": false, "mem.svm=proven": false,
+		"mem.svm": false, "mem.svm=coarse": false, "mem.svm=claimed": true, "mem.unified.phys": true, "mem.unified.phys=proven": false,
 		"mem.pageable": false, "mem.pageable=claimed": true, "timer.global": false, "timer.global=no": true,
 		"atomic.system.rmw": false, "atomic.system.rmw=no": true, "mem.vmm": false, "mem.vmm=no": false,
 	} {

@@ -85,7 +85,8 @@ func TestReportsFitTheSchema(t *testing.T) {
 		if d := cmp.Diff(r, decode(t, again)); d != "" {
 			t.Errorf("%s changes on its way:\n%s", name, d)
 		}
-		if written := name != "cpu" && name != "pocl"; (r.Origin == Written) != written || written == (r.Note == "") {
+		recorded := name == "cpu" || name == "pocl" || strings.HasPrefix(name, "h200-")
+		if written := !recorded; (r.Origin == Written) != written || written == (r.Note == "") {
 			t.Errorf("%s says of itself that it is %s (%q)", name, r.Origin, r.Note)
 		}
 	}
@@ -101,6 +102,12 @@ func TestReportsFitTheSchema(t *testing.T) {
 	}
 }
 
+// corrected are claims in recorded reports that the rules of their time derived and today's do not, each with why. Each goes when the
+// device is recorded again.
+var corrected = map[string]map[ID]string{
+	"h200-opencl": {SyncTimeline: "cl_khr_semaphore has binary semaphores only"},
+}
+
 // TestFindingsFollowFromFacts: what reports say is claimed is what today's rules derive from their facts.
 func TestFindingsFollowFromFacts(t *testing.T) {
 	for name, data := range reports(t) {
@@ -108,7 +115,14 @@ func TestFindingsFollowFromFacts(t *testing.T) {
 			claims := Claims(d.Info, d.Facts)
 			for _, f := range d.Capabilities {
 				claim := claims[f.ID]
-				if f.State == Claimed && (claim.State != Claimed || claim.Level != f.Level) {
+				follows := f.State != Claimed || claim.State == Claimed && claim.Level == f.Level
+				if why := corrected[name][f.ID]; why != "" {
+					if follows {
+						t.Errorf("%s: %s follows from its facts, although %s", name, f.ID, why)
+					}
+					continue
+				}
+				if !follows {
 					t.Errorf("%s: %s is claimed %q in the report, and %s %q by its facts", name, f.ID, f.Level, claim.State, claim.Level)
 				}
 				if f.State == Unknown && claim.State == Claimed && f.Reason == "" {
@@ -126,7 +140,7 @@ func TestDecodeRefuses(t *testing.T) {
 	good := string(reports(t)["h200-cuda"])
 	for _, c := range []struct{ name, old, new, want string }{
 		{"another version", `"schema": 1`, `"schema": 2`, "schema 2"},
-		{"an origin that is none", `"origin": "written"`, `"origin": "dreamt"`, "dreamt"},
+		{"an origin that is none", `"origin": "recorded"`, `"origin": "dreamt"`, "dreamt"},
 		{"a state that is none", `"state": "proven"`, `"state": "splendid"`, `no state "splendid"`},
 		{"a device of another backend", `"uri": "cuda:0"`, `"uri": "hip:0"`, "hip:0"},
 		{"a URI that is none", `"uri": "cuda:0"`, `"uri": "cuda:0;rm"`, "BACKEND:NUMBER"},

@@ -38,6 +38,7 @@ HC_INLINE hc_u32 hc_items_of_group(HC) { return hc_group_size_in(0) * hc_group_s
 /* A replay has to read what was read before, which the device's clock does not give. */
 #define hc_own_clock() (!hc_resumable_())
 
+/* Its own words but the first, and its log, are the work-item's alone during a launch: plain accesses, which a cache may serve. */
 HC_INLINE GLOBAL hc_u32 *hc_item_state(HC, hc_u32 item) { return hc_local_ + HC_P(items) + (hc_size)item * HC_ITEM_WORDS; }
 HC_INLINE GLOBAL hc_u32 *hc_group_state(HC) { return hc_local_ + HC_P(groups) + (hc_size)hc_linear_group(hc) * HC_GROUP_WORDS; }
 
@@ -51,7 +52,7 @@ HC_INLINE void hc_cancel_item(HC, hc_u32 item) {
     GLOBAL hc_u32 *state = hc_item_state(hc, item), *group = hc_group_state(hc);
     hc_store(state + HC_ITEM_CANCELLED, HC_P(launch));
     if (hc_load(group + HC_GROUP_CANCELLED) != HC_P(launch)) {
-        hc_store(group + HC_GROUP_BARRIER, HC_P(launch) << 16 | (hc_load(state + HC_ITEM_BARRIERS) & 0xffffu));
+        hc_store(group + HC_GROUP_BARRIER, HC_P(launch) << 16 | (state[HC_ITEM_BARRIERS] & 0xffffu));
         hc_store(group + HC_GROUP_CANCELLED, HC_P(launch));
     }
     hc_store(hc_mail_ + HC_OUT_CANCELLED, HC_P(launch));
@@ -64,8 +65,8 @@ HC_NOINLINE void hc_after_barrier(HC) {
     GLOBAL hc_u32 *state = hc_item_state(hc, item);
     hc_u32 passed, first;
     if (!hc_resumable_()) return;
-    passed = hc_load(state + HC_ITEM_BARRIERS) + 1u;
-    hc_store(state + HC_ITEM_BARRIERS, passed);
+    passed = state[HC_ITEM_BARRIERS] + 1u;
+    state[HC_ITEM_BARRIERS] = passed;
     if (hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED) != HC_P(launch)) return;
     first = hc_load(hc_group_state(hc) + HC_GROUP_BARRIER);
     /* What is not of this launch yet is being written behind this barrier. */
@@ -103,8 +104,8 @@ HC_INLINE int hc_is_live(HC, hc_u32 item) {
     hc_u32 cursor;
     if (hc_load(state + HC_ITEM_CANCELLED) == HC_P(launch)) return 0;
     if (!hc_resumable_()) return 1;
-    cursor = hc_load(state + HC_ITEM_CURSOR);
-    return cursor == 0u || (hc_load(hc_mail_ + cursor) >> HC_ANSWER_KIND_SHIFT & HC_ANSWER_KIND_MASK) == HC_ANSWER_END;
+    cursor = state[HC_ITEM_CURSOR];
+    return cursor == 0u || (hc_mail_[cursor] >> HC_ANSWER_KIND_SHIFT & HC_ANSWER_KIND_MASK) == HC_ANSWER_END;
 }
 
 /* There is room for every work-item: nobody waits, and nobody has to try again. */
@@ -135,14 +136,14 @@ HC_NOINLINE hc_u32 hc_transact(HC, hc_port *p, hc_u32 call, hc_u32 in, hc_u32 ou
     call |= in << HC_IN_SHIFT | out << HC_OUT_SHIFT;
     if (hc_is_cancelled(hc, p->item)) return HC_ECANCELED;
     if (hc_resumable_()) {
-        const hc_u32 cursor = hc_load(state + HC_ITEM_CURSOR), head = cursor ? hc_load(hc_mail_ + cursor) : 0u;
+        const hc_u32 cursor = state[HC_ITEM_CURSOR], head = cursor ? hc_mail_[cursor] : 0u;
         const hc_u32 kind = head >> HC_ANSWER_KIND_SHIFT & HC_ANSWER_KIND_MASK;
-        if (kind == HC_ANSWER_GIVEN && hc_load(hc_mail_ + cursor + 1u) == call) {
+        if (kind == HC_ANSWER_GIVEN && hc_mail_[cursor + 1u] == call) {
             GLOBAL hc_u32 *from = hc_mail_ + cursor + HC_ANSWER_HEAD;
-            for (i = 0u; i < out; i++) w[i] = hc_load(from + i);
+            for (i = 0u; i < out; i++) w[i] = from[i];
             p->answer = cursor + HC_ANSWER_HEAD + out;
-            hc_store(state + HC_ITEM_CURSOR, cursor + (head >> HC_ANSWER_SIZE_SHIFT));
-            hc_store(state + HC_ITEM_TAKEN, hc_load(state + HC_ITEM_TAKEN) + 1u);
+            state[HC_ITEM_CURSOR] = cursor + (head >> HC_ANSWER_SIZE_SHIFT);
+            state[HC_ITEM_TAKEN] = state[HC_ITEM_TAKEN] + 1u;
             return head & 0xffu;
         }
         if (kind == HC_ANSWER_PENDING) {
@@ -162,7 +163,7 @@ HC_NOINLINE hc_u32 hc_transact(HC, hc_port *p, hc_u32 call, hc_u32 in, hc_u32 ou
     to = hc_post(hc, p->item, HC_RECORD_CALL, in, in + 2u);
     if (to == 0) return HC_ECANCELED;
     hc_store(to, call);
-    hc_store(to + 1, hc_load(state + HC_ITEM_DONE) & ~HC_ITEM_SAVED);
+    hc_store(to + 1, state[HC_ITEM_DONE] & ~HC_ITEM_SAVED);
     for (i = 0u; i < in; i++) hc_store(to + 2u + i, w[i]);
     if (hc_resumable_() || hc_is_last(op)) {
         hc_cancel_item(hc, p->item);

@@ -12,22 +12,22 @@ HC_NOINLINE int hc_begin_(HC) {
         /* Cancelled in the launch before, or in this one already, by a work-item that is faster. */
         if (last != HC_P(launch) - 1u && last != HC_P(launch)) return 1;
     }
-    hc_store(state + HC_ITEM_BARRIERS, 0u);
-    done = taken = hc_load(state + HC_ITEM_DONE) & ~HC_ITEM_SAVED;
+    state[HC_ITEM_BARRIERS] = 0u;
+    done = taken = state[HC_ITEM_DONE] & ~HC_ITEM_SAVED;
     if (HC_P(inbox) != 0u) {
-        const hc_u32 log = hc_load(hc_mail_ + HC_P(inbox) + item);
+        const hc_u32 log = hc_mail_[HC_P(inbox) + item];
         if (log != 0u) {
-            taken = hc_load(hc_mail_ + HC_P(inbox) + log);
+            taken = hc_mail_[HC_P(inbox) + log];
             cursor = HC_P(inbox) + log + 1u;
         }
     }
     for (; taken < done; taken++) { /* the checkpoint knows them */
-        const hc_u32 head = hc_load(hc_mail_ + cursor);
+        const hc_u32 head = hc_mail_[cursor];
         if ((head >> HC_ANSWER_KIND_SHIFT & HC_ANSWER_KIND_MASK) != HC_ANSWER_GIVEN) break;
         cursor += head >> HC_ANSWER_SIZE_SHIFT;
     }
-    hc_store(state + HC_ITEM_CURSOR, cursor);
-    hc_store(state + HC_ITEM_TAKEN, done);
+    state[HC_ITEM_CURSOR] = cursor;
+    state[HC_ITEM_TAKEN] = done;
     return 0;
 }
 
@@ -45,7 +45,7 @@ HC_INLINE int hc_lacks_room(HC, hc_u32 item, hc_u32 which, hc_u32 has, hc_u32 n)
 HC_NOINLINE int hc_restore_(HC, hc_room to, hc_u32 n) {
     const hc_u32 item = hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc);
     if (!hc_resumable_() || hc_lacks_room(hc, item, HC_OUT_OWN, HC_P(own_bytes), n)) return 0;
-    if (!(hc_load(hc_item_state(hc, item) + HC_ITEM_DONE) & HC_ITEM_SAVED)) return 0;
+    if (!(hc_item_state(hc, item)[HC_ITEM_DONE] & HC_ITEM_SAVED)) return 0;
     hc_copy_to(to, 0, hc_own_save(hc, item), n);
     return 1;
 }
@@ -56,7 +56,7 @@ HC_NOINLINE int hc_checkpoint_(HC, hc_view from, hc_u32 n) {
     if (!hc_resumable_()) return 0;
     if (hc_is_cancelled(hc, item) || hc_lacks_room(hc, item, HC_OUT_OWN, HC_P(own_bytes), n)) return 1;
     hc_copy_from(hc_own_save(hc, item), from, 0u, n);
-    hc_store(state + HC_ITEM_DONE, hc_load(state + HC_ITEM_TAKEN) | HC_ITEM_SAVED);
+    state[HC_ITEM_DONE] = state[HC_ITEM_TAKEN] | HC_ITEM_SAVED;
     return 0;
 }
 
@@ -91,7 +91,7 @@ HC_NOINLINE int hc_group_checkpoint_(HC, hc_view from, hc_u32 n) {
     if (hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED) == HC_P(launch)) return 1;
     part = hc_part_(hc, n, &at);
     hc_copy_from(hc_group_save(hc) + at / 4u, from, at, part);
-    hc_store(state + HC_ITEM_DONE, hc_load(state + HC_ITEM_TAKEN));
+    state[HC_ITEM_DONE] = state[HC_ITEM_TAKEN];
     if (hc_linear_local(hc) == 0u) hc_store(hc_group_state(hc) + HC_GROUP_SAVED, 1u);
     return 0;
 }

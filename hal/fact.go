@@ -31,6 +31,7 @@ func (d *Device) Facts(ctx context.Context) []Fact {
 // Trial does once what the portable API has no call for, and cleans up.
 type Trial struct {
 	Capability string // what it proves, as package capabilities names it
+	Level      string // how far, where that has levels: each has a trial, the least first
 	// Risky says that it may take the device or the process with it: whoever runs it gives it a process of its own.
 	Risky bool
 	// Run gives nil if it was done and checked, an error that wraps ErrUnsupported if it cannot be done here,

@@ -338,3 +338,50 @@ func TestLoadErrors(t *testing.T) {
 		loadText(t, rt, "none.kernel.c", "DEVICE int f(void) { return 1; }\n") // a file without kernels
 	})
 }
+
+// TestFunctionsOfLaunch has launches of one program at once, each with a function of its own.
+func TestFunctionsOfLaunch(t *testing.T) {
+	forEach(t, func(t *testing.T, dev target) {
+		rt := newRuntime(t, dev, nil)
+		gives := func(v uint32) hostcall.Function {
+			return func(_ context.Context, l *hostcall.Lane) error {
+				l.Out[0] = v
+				return nil
+			}
+		}
+		if err := rt.Register("which", gives(100)); err != nil {
+			t.Fatal(err)
+		}
+		p := loadText(t, rt, "which.kernel.c", `HC_IMPORT(which);
+KERNEL(k) {
+    HC_RESUMABLE;
+    hc_u32 w[1];
+    if (hc_call_words(which, w, 0, 1) == 0) hc_printf("%u\n", w[0]);
+}
+`)
+		var all sync.WaitGroup
+		for v := range uint32(3) {
+			all.Go(func() {
+				l := hostcall.Launch{}
+				want := uint32(100)
+				if v > 0 {
+					want, l.Functions = v, map[string]hostcall.Function{"which": gives(v)}
+				}
+				var out strings.Builder
+				l.Policy.Stdout = &out
+				if _, err := p.Run(t.Context(), l); err != nil {
+					t.Error(err)
+				}
+				if got := out.String(); got != fmt.Sprintf("%d\n", want) {
+					t.Errorf("got %q, want %d", got, want)
+				}
+			})
+		}
+		all.Wait()
+		for name, f := range map[string]hostcall.Function{"what": gives(1), "which": nil} {
+			if _, err := p.Run(t.Context(), hostcall.Launch{Functions: map[string]hostcall.Function{name: f}}); !errors.Is(err, hal.ErrInvalid) {
+				t.Errorf("the function %s: %v", name, err)
+			}
+		}
+	})
+}

@@ -66,6 +66,12 @@ func slowToCompile(t testing.TB, dev target) {
 	}
 }
 
+// inStep reports that lanes of the device go in step: those that loop until another one has left keep it from leaving.
+func inStep(dev target) bool {
+	info := dev.Info()
+	return info.Platform == "rusticl" || info.Backend == "hip" && !info.Sim
+}
+
 var plans sync.Map // transport and device -> plan.Plan
 
 // newRuntime plans once per device; what is warned of fails the test unless warn takes it.

@@ -17,6 +17,7 @@ type mailed struct {
 	session *session
 	server  atomic.Pointer[mailbox.Server]
 	params  wire.Params
+	spare   int // slots that are nobody's home
 }
 
 // mailed takes a session for a run of that many subgroups in groups of items.
@@ -29,7 +30,7 @@ func (rt *Runtime) mailed(r *run, subgroups, items int) (*mailed, error) {
 	if err := s.setStrings(string(r.env.Block)); err != nil {
 		return nil, errors.Join(err, rt.release(s))
 	}
-	m := &mailed{run: r, session: s, params: wire.Params{
+	m := &mailed{run: r, session: s, spare: place.spare(), params: wire.Params{
 		Layout:  s.slots.Layout,
 		Homes:   uint32(place.homes),
 		Spread:  uint32(place.spread),
@@ -52,7 +53,7 @@ func (m *mailed) serve(ctx context.Context, kernel *hal.Kernel) (running bool, e
 	s.runs = max(1, s.runs+1)
 	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
 	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
-		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Mark: s.runs, Panicked: rt.panicked,
+		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Spare: m.spare, Mark: s.runs, Panicked: rt.panicked,
 	})
 	m.server.Store(server)
 	args := append([]hal.Arg{hal.Memory(s.local), hal.Memory(s.mail), hal.Value(m.params.Bytes())}, r.launch.Args...)

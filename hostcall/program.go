@@ -46,6 +46,8 @@ type Launch struct {
 	Group  [3]int // work-items per group and dimension, 0 as 1
 	Args   []hal.Arg
 	Policy policy.Policy
+	// Functions serve this launch in place of those that are registered under their names.
+	Functions map[string]Function
 	// Grace is how long a kernel may take to end after its run is over; 0 is two seconds.
 	Grace time.Duration
 }
@@ -78,10 +80,15 @@ func (p *Program) Run(ctx context.Context, l Launch) (Result, error) {
 	if most := kernel.MaxGroup(); items > most {
 		return Result{}, fmt.Errorf("%s: kernel %s: groups of %d work-items, at most %d: %w", info.URI, decl.Name, items, most, hal.ErrInvalid)
 	}
+	own, err := p.runtime.own(l.Functions)
+	if err != nil {
+		return Result{}, err
+	}
 	r, err := newRun(p, l)
 	if err != nil {
 		return Result{}, err
 	}
+	r.own = own
 	if p.runtime.plan.Transport == plan.Stopping {
 		r.transport, err = p.runtime.relaunched(r, decl.Name, items)
 	} else {
@@ -113,6 +120,7 @@ type run struct {
 	launch    Launch
 	env       service.Env
 	files     *service.Files
+	own       map[wire.Opcode]call.Handler // Launch.Functions
 	transport transport
 	end       ending
 	lost      error // what was posted and could not be served

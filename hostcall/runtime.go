@@ -107,6 +107,21 @@ func (r *Runtime) Register(name string, f Function) error {
 	return nil
 }
 
+// own binds the functions of a launch to the opcodes of those that they replace.
+func (r *Runtime) own(functions map[string]Function) (map[wire.Opcode]call.Handler, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	handlers := map[wire.Opcode]call.Handler{}
+	for name, f := range functions {
+		known, ok := r.functions[name]
+		if !ok || f == nil {
+			return nil, fmt.Errorf("call %s of a launch: it needs a function, and one registered under that name before the file was loaded: %w", name, hal.ErrInvalid)
+		}
+		handlers[known.op] = f.handler()
+	}
+	return handlers, nil
+}
+
 // Load compiles a kernel file. A file at fault gives a *hal.CompileError with the file's own line numbers.
 func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error) {
 	unit, err := device.Parse(name, text)

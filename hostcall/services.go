@@ -44,7 +44,10 @@ const maxPath = 4096
 
 // table binds the services to the run's descriptors and policy. What each call carries is in wire.Calls.
 func (r *run) table() *call.Table {
-	t := *r.program.functions
+	t := r.program.functions.Clone()
+	for op, h := range r.own {
+		t.Set(op, h, false)
+	}
 	f := r.files
 	clock, random := service.NewClock(r.launch.Policy), service.NewRandom(r.launch.Policy)
 	lanes := func(op wire.Opcode, serve func(c *call.Call, lane int) errno.Errno) {
@@ -153,7 +156,7 @@ func (r *run) table() *call.Table {
 		file, expr, _ := bytes.Cut(bytes.TrimRight(bytes.Clone(c.Bytes(lane)), "\x00"), []byte{0})
 		return service.Assert{File: string(file), Line: c.Word(lane, 1), Expr: string(expr)}
 	}), false)
-	return &t
+	return t
 }
 
 // ends makes a handler that ends the run with what the first lane says. The run is over before the

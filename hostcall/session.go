@@ -66,6 +66,9 @@ func place(info hal.Info, subgroups, items int) placing {
 	return p
 }
 
+// spare is how many slots are nobody's home. They are the last ones.
+func (p placing) spare() int { return p.shape.Slots - p.homes*p.spread }
+
 func (p placing) bulk() int { return 2 * p.shape.Bulk * p.shape.Slots }
 
 const (

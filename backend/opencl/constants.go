@@ -42,6 +42,7 @@ const (
 	fpRoundToNearest        = 1 << 2
 	fpCorrectlyRounded      = 1 << 7 // ..._DIVIDE_SQRT
 	svmFineGrainBuffer      = 1 << 1
+	svmFineGrainSystem      = 1 << 2
 	svmAtomics              = 1 << 3
 	extensionUUID           = "cl_khr_device_uuid"
 	extensionPCI            = "cl_khr_pci_bus_info"
@@ -67,6 +68,21 @@ const (
 	// clGetEventInfo: 0 is CL_COMPLETE, more is under way, less is an error code.
 	eventCommandExecutionStatus = 0x11D3
 	complete                    = 0
+	// clWaitForEvents: one of the events ended abnormally.
+	statusErrorInWaitList = -14
+
+	// clCreateCommandQueue: table "List of supported queue creation properties".
+	queueProfilingEnable = 1 << 1
+
+	// clGetEventProfilingInfo: nanoseconds of the device's clock.
+	profilingQueued = 0x1280
+	profilingSubmit = 0x1281
+	profilingStart  = 0x1282
+	profilingEnd    = 0x1283
+
+	// clEnqueueSVMMap: table "Map Flags".
+	mapRead  = 1 << 0
+	mapWrite = 1 << 1
 
 	blocking    = 1
 	nonBlocking = 0

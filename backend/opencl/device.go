@@ -16,7 +16,6 @@ type device struct {
 	context uintptr // cl_context
 	closed  atomic.Bool
 	lost    atomic.Pointer[hal.Error] // the first abnormal end of a kernel
-	one     sync.Mutex                // held while a queue of a simulator does anything
 }
 
 func newDevice(l *library, c candidate) (*device, error) {
@@ -47,17 +46,20 @@ func (d *device) usable() error {
 	return nil
 }
 
-// begin and end keep the queues of a simulator apart: Oclgrind ends the process when two
-// of them run commands at once.
+// one is held while a queue of a simulator does anything.
+var one sync.Mutex
+
+// begin and end keep the queues of a simulator apart, whatever device they are of: Oclgrind keeps the
+// commands of all in lists that nothing guards, and ends the process when two of them run at once.
 func (d *device) begin() {
 	if d.info.Sim {
-		d.one.Lock()
+		one.Lock()
 	}
 }
 
 func (d *device) end() {
 	if d.info.Sim {
-		d.one.Unlock()
+		one.Unlock()
 	}
 }
 

@@ -9,6 +9,9 @@
 //     simulators, a driver whose queue is full). Every queue therefore has a goroutine
 //     that makes these calls in order; Launch only checks, binds the arguments and hands
 //     over. What goes wrong later is reported by Done.
+//   - Even asking for the status of an event may block while another call for the same queue
+//     does: NVIDIA's driver holds it up for as long as a blocking transfer waits for a kernel.
+//     Done does not ask while the goroutine is in such a call; it is not done then anyway.
 //   - A driver may need a free worker to do anything at all for another queue (PoCL).
 //     No operation here touches a queue other than its own, and allocating, compiling,
 //     binding and asking for a status use no queue.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,10 @@ type limits struct {
 	maxAlloc   uint64     // bytes of one buffer
 	svm        uint64     // CL_DEVICE_SVM_CAPABILITIES, 0 before OpenCL 2.0
 	sharesHost bool       // host memory is used in place
+	// blockingStatus: asking for an event's status waits for its kernel. rusticl (Mesa 25.0) keeps the event locked while
+	// llvmpipe runs the kernel.
+	blockingStatus bool
+	buildOptions   string // of clBuildProgram
 }
 
 // fineGrained reports memory that host and device may use at the same time.
@@ -102,6 +107,11 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 		lim.svm = num(deviceSVMCapabilities)
 	}
 	lim.sharesHost = info.HostCPU || num(deviceHostUnifiedMemory) != 0
+	lim.buildOptions = buildOptions(num(deviceSingleFPConfig))
+	if info.Sim {
+		lim.buildOptions += noOptimization
+	}
+	lim.blockingStatus = info.HostCPU && platformLabel == "rusticl"
 	return candidate{handle: d, platform: platform, info: info, limits: lim}
 }
 
@@ -110,19 +120,22 @@ func describe(l *library, d, platform uintptr, platformLabel string, ordinal int
 const maxResident = 65536
 
 // resident is an upper bound of the work-items that execute at once. PoCL and Oclgrind
-// run the items of a group one after another in one thread per compute unit. Other CPU
-// drivers put them into vector lanes: 64 is one byte per lane of the widest registers.
+// run the items of a group one after another, PoCL in one thread per compute unit, Oclgrind
+// in one per core whatever units it reports. Other CPU drivers put them into vector lanes: 64 is
+// one byte per lane of the widest registers.
 // Of the GPUs in use none keeps more than 2560 items (40 wavefronts of 64) on a unit;
 // most reach the cap.
 func resident(i hal.Info) int {
-	per := 2560
+	units, per := i.Units, 2560
 	switch {
-	case i.HostCPU && (i.Sim || i.Platform == "Portable Computing Language"):
+	case i.Sim:
+		units, per = max(units, runtime.NumCPU()), 1
+	case i.HostCPU && i.Platform == "Portable Computing Language":
 		per = 1
 	case i.HostCPU:
 		per = 64
 	}
-	return max(1, min(i.Units*per, maxResident))
+	return max(1, min(units*per, maxResident))
 }
 
 // arch names what code is compiled for: the triple that PoCL appends to its version, or

@@ -39,9 +39,11 @@ type library struct {
 	EnqueueWriteBuffer dl.Func `sym:"clEnqueueWriteBuffer"`
 	// "Retaining and Releasing Memory Objects": clReleaseMemObject.
 	ReleaseMemObject dl.Func `sym:"clReleaseMemObject"`
-	// "Shared Virtual Memory", since 2.0: clSVMAlloc, clSVMFree.
-	SVMAlloc dl.Func `sym:"clSVMAlloc" optional:"true"`
-	SVMFree  dl.Func `sym:"clSVMFree" optional:"true"`
+	// "Shared Virtual Memory", since 2.0: clSVMAlloc, clSVMFree, clEnqueueSVMMap, clEnqueueSVMUnmap.
+	SVMAlloc        dl.Func `sym:"clSVMAlloc" optional:"true"`
+	SVMFree         dl.Func `sym:"clSVMFree" optional:"true"`
+	EnqueueSVMMap   dl.Func `sym:"clEnqueueSVMMap" optional:"true"`
+	EnqueueSVMUnmap dl.Func `sym:"clEnqueueSVMUnmap" optional:"true"`
 	// "Program Objects": clCreateProgramWithSource, clBuildProgram, clGetProgramInfo,
 	// clGetProgramBuildInfo, clReleaseProgram.
 	CreateProgramWithSource dl.Func `sym:"clCreateProgramWithSource"`
@@ -60,9 +62,12 @@ type library struct {
 	SetKernelArgSVMPointer dl.Func `sym:"clSetKernelArgSVMPointer" optional:"true"`
 	// "Executing Kernels": clEnqueueNDRangeKernel.
 	EnqueueNDRangeKernel dl.Func `sym:"clEnqueueNDRangeKernel"`
-	// "Event Objects": clGetEventInfo, clReleaseEvent.
-	GetEventInfo dl.Func `sym:"clGetEventInfo"`
-	ReleaseEvent dl.Func `sym:"clReleaseEvent"`
+	// "Event Objects": clGetEventInfo, clWaitForEvents, clReleaseEvent.
+	GetEventInfo  dl.Func `sym:"clGetEventInfo"`
+	WaitForEvents dl.Func `sym:"clWaitForEvents"`
+	ReleaseEvent  dl.Func `sym:"clReleaseEvent"`
+	// "Profiling Operations on Memory Objects and Kernels": clGetEventProfilingInfo.
+	GetEventProfilingInfo dl.Func `sym:"clGetEventProfilingInfo"`
 	// "Flush and Finish": clFlush, clFinish.
 	Flush  dl.Func `sym:"clFlush"`
 	Finish dl.Func `sym:"clFinish"`

@@ -30,6 +30,10 @@ func buildOptions(config uint64) string {
 	return options
 }
 
+// noOptimization is for Oclgrind: it (21.10) takes a value that the optimizer has cut to 2 bits for one of 8, so that a switch over it
+// goes astray.
+const noOptimization = " -cl-opt-disable"
+
 // module is a built program.
 type module struct {
 	device  *device
@@ -77,8 +81,7 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 
 func (d *device) build(src hal.Source) (*module, error) {
 	var code int32
-	config := number(query(d.GetDeviceInfo, d.handle, 0, deviceSingleFPConfig))
-	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(buildOptions(config))
+	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(d.limits.buildOptions)
 	list := &source[0] // the list of strings, on the heap for the call and so keeping source
 	program := d.CreateProgramWithSource.Call(d.context, 1, uintptr(unsafe.Pointer(&list)),
 		uintptr(unsafe.Pointer(&length)), uintptr(unsafe.Pointer(&code)))

@@ -18,7 +18,7 @@ type queue struct {
 	mu      sync.Mutex
 	more    sync.Cond
 	waiting list
-	current *operation
+	busy    bool // the goroutine has a current operation, or waits for the last ones
 	flying  list
 	free    list
 	err     error // the first failure since everything was last finished
@@ -252,11 +252,13 @@ func (q *queue) recycle(o *operation) {
 }
 
 // Done asks the driver about the oldest operation that it has, and goes on to the next
-// if that one ended.
+// if that one ended. While the goroutine is busy it is not done, and the driver is not asked.
 func (q *queue) Done() (bool, error) {
 	q.mu.Lock()
-	q.reap()
-	done := q.current == nil && q.waiting.head == nil && q.flying.head == nil
+	if !q.busy {
+		q.reap()
+	}
+	done := !q.busy && q.waiting.head == nil && q.flying.head == nil
 	err := q.err
 	if done {
 		q.err = nil
@@ -325,7 +327,7 @@ func (q *queue) serve() {
 			q.more.Wait()
 		}
 		o := q.waiting.pop()
-		q.current = o
+		q.busy = true
 		failure := q.err
 		q.mu.Unlock()
 		if o == nil {
@@ -348,7 +350,7 @@ func (q *queue) serve() {
 			err = q.err // of a kernel that ended while the transfer waited for it
 		}
 		q.recycle(o)
-		q.current = nil
+		q.busy = false
 		q.mu.Unlock()
 		if transfer {
 			done <- err
@@ -356,13 +358,14 @@ func (q *queue) serve() {
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
 	d.begin()
+	defer d.end()
 	d.Finish.Int(q.handle)
-	d.end()
 	q.mu.Lock()
 	q.reap()
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
 		q.recycle(o)
 	}
+	q.busy = false
 	q.mu.Unlock()
 	d.ReleaseCommandQueue.Int(q.handle)
 }
@@ -403,6 +406,13 @@ func (q *queue) launch(o *operation) {
 		q.work[0] = q.handle
 		code = d.Flush.Int(q.work[:1]...)
 	}
+	if code == success && d.limits.blockingStatus {
+		op = "clWaitForEvents"
+		q.work = frame{1, uintptr(unsafe.Pointer(&o.last))}
+		if code = d.WaitForEvents.Int(q.work[:2]...); code == statusErrorInWaitList {
+			code = success // the event's status tells more
+		}
+	}
 	d.end()
 	o.kernel.give(o.instance)
 	o.instance = nil
@@ -418,7 +428,7 @@ func (q *queue) launch(o *operation) {
 		q.recycle(o)
 	}
 	q.reap()
-	q.current = nil
+	q.busy = false
 }
 
 // move transfers between the host and a buffer.

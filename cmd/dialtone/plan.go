@@ -160,7 +160,7 @@ func (r *planJSON) table(w io.Writer) error {
 			id, state = "", ""
 		}
 		if len(f.Facts) == 0 {
-			fmt.Fprintf(t, "%s\t%s\t\n", id, state)
+			fmt.Fprintf(t, "%s\t%s\t%s\n", id, state, f.Reason)
 		}
 	}
 	return t.Flush()

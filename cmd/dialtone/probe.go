@@ -194,7 +194,7 @@ func reportTable(w io.Writer, r *capabilities.Report, verbose bool) error {
 		fmt.Fprintln(t, "\nCAPABILITY\tSTATE\tLEVEL\tEVIDENCE")
 		var silent []string
 		for _, f := range d.Capabilities {
-			if !verbose && f.State == capabilities.Unknown && len(f.Facts) == 0 {
+			if !verbose && f.State == capabilities.Unknown && f.Reason == capabilities.Silent {
 				silent = append(silent, string(f.ID))
 				continue
 			}

@@ -48,15 +48,19 @@ typedef size_t hc_size;
 #define hc_stop_lane() ((void)0) /* 1.2 cannot end a work-item: its later calls fail at once */
 
 /* A waiting work-item gives its core away where the device is a host processor; the plan
-   defines HC_HOST_YIELD only after such a kernel has compiled and run there. */
-HC_INLINE void hc_pause_(hc_u32 turns) {
+   defines HC_HOST_YIELD only after a kernel has called the system there. */
 #if defined(HC_HOST_YIELD) && defined(__x86_64__)
-    if (turns > 64u) {
-        long r; /* sched_yield(2), number 24 on x86-64 Linux */
-        __asm__ volatile("syscall" : "=a"(r) : "0"(24L) : "rcx", "r11", "memory");
-    }
-#endif
+/* A call without arguments of x86-64 Linux. */
+HC_INLINE long hc_system_(long number) {
+    __asm__ volatile("syscall" : "+a"(number) : : "rcx", "r11", "memory");
+    return number;
 }
+HC_INLINE void hc_pause_(hc_u32 turns) {
+    if (turns > 64u) hc_system_(24); /* sched_yield(2) */
+}
+#else
+HC_INLINE void hc_pause_(hc_u32 turns) {}
+#endif
 #define hc_pause(turns) hc_pause_(turns)
 #define hc_breathe() ((void)0)
 
@@ -72,4 +76,5 @@ HC_INLINE int hc_lock(volatile __global hc_u32 *p, hc_u32 *ticket) {
     *ticket = old >> 1;
     return !(old & 1u);
 }
-#define hc_unlock(p, v) hc_store_release(p, v)
+/* An exchange, since 1.2 does not say that a plain store and another item's atomic_or come one after the other: Oclgrind loses such a store. */
+HC_INLINE void hc_unlock(volatile __global hc_u32 *p, hc_u32 v) { mem_fence(CLK_GLOBAL_MEM_FENCE); atomic_xchg(p, v); }

@@ -2,6 +2,7 @@ package call
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 )
@@ -22,6 +23,13 @@ type Entry struct {
 
 // Fits reports whether a request of that many words, with bytes or without, has what the handler looks at.
 func (e *Entry) Fits(in int, bytes bool) bool { return in >= e.in && (!e.bytes || bytes) }
+
+// Clone gives a table of its own with the same entries.
+func (t *Table) Clone() *Table {
+	c := *t
+	c.user = slices.Clone(t.user)
+	return &c
+}
 
 // Set makes h serve op. An inline handler runs wherever the transport decodes requests: it must neither block nor take
 // long, nor allocate.

@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Pollers int  // at most; at least 1
 	HostCPU bool // kernels run on this machine's cores: a spinning poller takes one from them
+	Spare   int  // of the slots, the last ones that are nobody's home: few calls come to them
 	// Mark, if not 0, is the value that appears at MarkOffset when the kernel has ended.
 	Mark uint32
 	// Panicked is told of a handler that panicked, with its stack.
@@ -72,7 +73,7 @@ type slotRange struct {
 
 // batchSize is how many requests are looked for before the first is answered, while the memory of all
 // of them is on its way into the cache.
-const batchSize = 16
+const batchSize = 32
 
 type job struct {
 	request Request
@@ -103,7 +104,7 @@ func Start(ctx context.Context, slots *Slots, table *call.Table, opts Options) *
 	slots.SetAbort(false)
 	for i := range s.ranges {
 		r := &s.ranges[i]
-		r.from, r.to = i*slots.Slots/n, (i+1)*slots.Slots/n
+		r.from, r.to = cut(slots.Slots, opts.Spare, n, i)
 		r.wake = make(chan struct{}, 1)
 		r.scratch = new(call.Call)
 		r.scratch.Context = s.ctx
@@ -112,6 +113,16 @@ func Start(ctx context.Context, slots *Slots, table *call.Table, opts Options) *
 		go s.poll(i)
 	}
 	return s
+}
+
+// cut gives range i of n. All have as many homes, since a launch is done when the slowest poller is; the last one also looks after the spare slots.
+func cut(slots, spare, n, i int) (from, to int) {
+	homes := slots - spare
+	from, to = i*homes/n, (i+1)*homes/n
+	if i == n-1 {
+		to = slots
+	}
+	return from, to
 }
 
 // Served is the number of packets answered so far.

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// TestGoldenPlans plans for the devices of capabilities/testdata: what is normal, and what would be if their drivers kept their word. Two
+// TestGoldenPlans plans for the devices of capabilities/testdata: what is normal, and what would be if their drivers kept their word. Four
 // of them are recorded, the others written from documentation.
 func TestGoldenPlans(t *testing.T) {
 	paths, err := filepath.Glob("../../capabilities/testdata/devices/*.json")

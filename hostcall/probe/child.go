@@ -43,6 +43,7 @@ type message struct {
 
 type trialOf struct {
 	Capability string `json:"capability"`
+	Level      string `json:"level,omitempty"`
 	Risky      bool   `json:"risky"`
 }
 
@@ -109,7 +110,7 @@ func (c *child) probe(ctx context.Context, o order) {
 	trials := dev.Trials()
 	m := message{Opened: true}
 	for _, t := range trials {
-		m.Trials = append(m.Trials, trialOf{t.Capability, t.Risky})
+		m.Trials = append(m.Trials, trialOf{t.Capability, t.Level, t.Risky})
 	}
 	c.say(m)
 	if o.Facts {

@@ -16,8 +16,7 @@ func (p *prober) clock(ctx context.Context) error {
 	const id = capabilities.TimerGlobal
 	start := time.Now()
 	if _, err := p.module.Kernel("rate"); err != nil {
-		p.note(id, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no clock", p.device.Info().Dialect)
-		p.note(capabilities.TimerCorrelate, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no clock", p.device.Info().Dialect)
+		p.lacks(ctx, "clock", id, capabilities.TimerCorrelate)
 		return nil
 	}
 	if !p.set.Has(capabilities.CommMailbox) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
@@ -126,6 +127,10 @@ func (p *prober) double(ctx context.Context) error {
 func (p *prober) cycles(ctx context.Context) error {
 	const id = capabilities.TimerCycle
 	start := time.Now()
+	if p.device.Info().Dialect != hal.CUDA {
+		p.lacks(ctx, "cycle counter", id)
+		return nil
+	}
 	m, err := p.optional(ctx, id, start, "cycle", cycleText)
 	if m == nil {
 		return err
@@ -197,11 +202,12 @@ func (p *prober) waiting(ctx context.Context) error {
 	const id = capabilities.ExecProgress
 	start := time.Now()
 	width := max(p.device.Info().Subgroup, 1)
-	reached := ""
+	reached, who := "", ""
 	for _, step := range []struct {
 		level string
 		other int
-	}{{"subgroup", width}, {"lane", 1}} {
+		who   string
+	}{{"subgroup", width, "lanes of two subgroups"}, {"lane", 1, "two lanes of one subgroup"}} {
 		if step.other >= p.device.Info().MaxGroup {
 			continue
 		}
@@ -212,29 +218,29 @@ func (p *prober) waiting(ctx context.Context) error {
 		if !ok {
 			break
 		}
-		reached = step.level
+		reached, who = step.level, step.who
 	}
 	if reached == "" {
-		p.failed(id, start, "kernel waiting", "the first item of a group never saw what another one wrote")
+		p.failed(id, start, "kernel waiting", "two items of a group that wait for each other do not both go on")
 		return nil
 	}
-	p.proven(id, start, "kernel waiting", "a spinning lane saw what another %s wrote", reached)
+	p.proven(id, start, "kernel waiting", "%s waited for each other in turn, and both went on", who)
 	p.level(id, reached)
 	return nil
 }
 
 func (p *prober) waitsFor(ctx context.Context, other, group int) (bool, error) {
-	flag, err := p.zeroed(64)
+	words, err := p.zeroed(128)
 	if err != nil {
 		return false, err
 	}
-	defer flag.Close()
+	defer words.Close()
 	met, err := p.zeroed(64)
 	if err != nil {
 		return false, err
 	}
 	defer met.Close()
-	if err := p.extra(ctx, "waiting", 1, group, hal.Memory(flag), hal.Memory(met), hal.Int32(int32(other)), hal.Int32(p.patience()/10)); err != nil {
+	if err := p.extra(ctx, "waiting", 1, group, hal.Memory(words), hal.Memory(met), hal.Int32(int32(other)), hal.Int32(p.patience()/10)); err != nil {
 		return false, err
 	}
 	raw, err := p.read(met)
@@ -244,12 +250,14 @@ func (p *prober) waitsFor(ctx context.Context, other, group int) (bool, error) {
 // trial makes a probe of what a backend tries by itself.
 func trial(t hal.Trial) probe {
 	id := capabilities.ID(t.Capability)
-	return probe{name: "trial " + t.Capability, gives: []capabilities.ID{id}, risky: t.Risky, run: func(p *prober, ctx context.Context) error {
+	name := strings.TrimSpace("trial " + t.Capability + " " + t.Level)
+	return probe{name: name, gives: []capabilities.ID{id}, risky: t.Risky, run: func(p *prober, ctx context.Context) error {
 		start := time.Now()
 		detail, err := t.Run(ctx, p.storage)
 		switch {
 		case err == nil:
 			p.proven(id, start, "trial", "%s", detail)
+			p.level(id, t.Level)
 		case isUnsupported(err):
 			p.failed(id, start, "trial", "%v", err)
 		default:

@@ -38,7 +38,7 @@ var metalStates = []struct {
 	{capabilities.TimerCorrelate, capabilities.No, "", "has no clock"},
 	{capabilities.TimerCycle, capabilities.No, "", "no cycle counter"},
 	{capabilities.ExecCoop, capabilities.Unknown, "", "how many units"},
-	{capabilities.ExecProgress, capabilities.No, "", "never saw"}, // its threads take turns at barriers alone
+	{capabilities.ExecProgress, capabilities.No, "", "do not both go on"}, // its threads take turns at barriers alone
 	{capabilities.ArgsBindless, capabilities.Unknown, "", "told of every buffer"},
 	{capabilities.MemPageable, capabilities.No, "", ""},
 	{capabilities.FileReadDirect, capabilities.Proven, "", "a kernel saw them byte for byte"},

@@ -119,6 +119,19 @@ func (p *prober) unknown(id capabilities.ID, source, format string, a ...any) {
 	p.set[id] = f
 }
 
+// lacks settles what the kernel language here has no words for: no, but open where the driver claims it, since nothing has tried that.
+func (p *prober) lacks(ctx context.Context, what string, ids ...capabilities.ID) {
+	dialect := p.device.Info().Dialect
+	claims := capabilities.Claims(p.device.Info(), p.device.Facts(ctx))
+	for _, id := range ids {
+		if claims[id].State == capabilities.Claimed {
+			p.unknown(id, "kernel dialect", "not tried: the driver claims it, the dialect %s has no %s", dialect, what)
+		} else {
+			p.note(id, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no %s", dialect, what)
+		}
+	}
+}
+
 // all runs the planned probes.
 func (p *prober) all(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, p.close()) }()
@@ -236,8 +249,12 @@ func (p *prober) patience() int32 {
 	switch info := p.device.Info(); {
 	case info.HostCPU && info.Dialect == hal.C11:
 		return 1_000_000 // each a nap, once nothing else is to do
+	case info.Sim && info.Dialect == hal.OpenCL:
+		return 500_000 // Oclgrind takes two microseconds for each
+	case info.HostCPU && info.Platform == "rusticl":
+		return 100_000_000 // nine nanoseconds
 	case info.HostCPU:
-		return 2_000_000_000 // PoCL takes a third of a nanosecond for each
+		return 2_000_000_000 // PoCL takes a third of a nanosecond
 	case info.Dialect == hal.CUDA:
 		return 50_000 // each up to 65 us: see hc_pause there
 	}
@@ -249,6 +266,10 @@ func (p *prober) launch(ctx context.Context, m *hal.Module, name string, grid, g
 	k, err := m.Kernel(name)
 	if err != nil {
 		return err
+	}
+	// A kernel may take smaller groups than its device: as many items in more of them, where it is one of many groups.
+	for most := k.MaxGroup(); grid > 1 && most > 0 && group > most && group%2 == 0; {
+		grid, group = 2*grid, group/2
 	}
 	unused, err := p.device.Alloc(hal.DeviceMemory, 64)
 	if err != nil {

@@ -287,7 +287,7 @@ func (d *surveyed) riskily(ctx context.Context, risky []probe) {
 	}
 	var trials, dangerous []probe
 	for _, t := range d.trials {
-		p := trial(hal.Trial{Capability: t.Capability, Risky: t.Risky})
+		p := trial(hal.Trial{Capability: t.Capability, Level: t.Level, Risky: t.Risky})
 		if d.survey.Only != nil && !slices.Contains(d.survey.Only, p.gives[0]) {
 			continue
 		}
@@ -311,6 +311,19 @@ func (d *surveyed) riskily(ctx context.Context, risky []probe) {
 		}
 		d.safely(ctx, []probe{p})
 	}
+}
+
+// settle takes a finding. A proof stands, whatever another probe of the same capability finds later; of two proofs the later one goes
+// further.
+func (d *surveyed) settle(f capabilities.Finding) {
+	if was := d.proofs[f.ID]; was.State == capabilities.Proven {
+		facts := slices.Concat(was.Facts, f.Facts)
+		if f.State != capabilities.Proven {
+			f = was
+		}
+		f.Facts = facts
+	}
+	d.proofs[f.ID] = f
 }
 
 // leave makes unknown what a probe would have given.
@@ -351,7 +364,7 @@ func (d *surveyed) run(ctx context.Context, probes []probe) (left []probe, opene
 			d.Facts, d.asked = m.Facts, true
 		}
 		for _, f := range m.Findings {
-			d.proofs[f.ID] = f
+			d.settle(f)
 		}
 		if m.Tainted != "" && !d.info.HostCPU {
 			d.tainted = fmt.Sprintf("%s during probe %s", m.Tainted, stage)

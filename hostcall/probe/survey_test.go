@@ -239,12 +239,26 @@ func TestSurvey(t *testing.T) {
 			metalSurvey(t, d)
 		}
 		// What works on every device that is tested at all.
-		if dev.Info().HostCPU {
-			for _, id := range []capabilities.ID{capabilities.MemHostMap, capabilities.Atomic32, capabilities.AtomicSystem, capabilities.FenceSystem,
-				capabilities.SubgroupSize, capabilities.AtomicFloat, capabilities.Float64} {
+		if info := dev.Info(); info.HostCPU {
+			works := []capabilities.ID{capabilities.MemHostMap, capabilities.Atomic32, capabilities.FenceSystem, capabilities.SubgroupSize, capabilities.AtomicFloat}
+			if info.Platform != "rusticl" { // llvmpipe has no doubles (Mesa 25.0)
+				works = append(works, capabilities.Float64)
+			}
+			if info.Platform != "Oclgrind" { // its atomics exclude its own threads alone (21.10)
+				works = append(works, capabilities.AtomicSystem)
+			}
+			for _, id := range works {
 				if !set.Has(id) {
 					t.Errorf("%s is %s: %+v", id, set[id].State, set[id].Facts)
 				}
+			}
+			// The items of a group take turns at its barriers, or go in step.
+			if f := set[capabilities.ExecProgress]; info.Dialect == hal.OpenCL && f.State != capabilities.No {
+				t.Errorf("%s is %s: %+v", f.ID, f.State, f.Facts)
+			}
+			// Only code for the host's own processor can call its system.
+			if f := set[capabilities.HostYield]; info.Dialect == hal.OpenCL && info.Platform != "Portable Computing Language" && f.State != capabilities.No {
+				t.Errorf("%s is %s: %+v", f.ID, f.State, f.Facts)
 			}
 		}
 	})

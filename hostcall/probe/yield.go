@@ -3,6 +3,8 @@ package probe
 import (
 	"context"
 	_ "embed"
+	"os"
+	"runtime"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
@@ -21,6 +23,10 @@ func (p *prober) hostYield(ctx context.Context) error {
 		p.note(id, capabilities.No, 0, 0, "device", "its lanes are no threads of this machine, or yield anyway")
 		return nil
 	}
+	if runtime.GOOS != "linux" {
+		p.note(id, capabilities.No, 0, 0, "device", "only Linux's system calls are known by number")
+		return nil
+	}
 	start := time.Now()
 	m, err := p.compile(ctx, "yield", yieldText, "HC_HOST_YIELD")
 	if err != nil {
@@ -28,7 +34,7 @@ func (p *prober) hostYield(ctx context.Context) error {
 		return nil
 	}
 	defer m.Close()
-	out, err := p.device.Alloc(hal.DeviceMemory, 64)
+	out, err := p.zeroed(64)
 	if err != nil {
 		return err
 	}
@@ -37,6 +43,14 @@ func (p *prober) hostYield(ctx context.Context) error {
 		p.note(id, capabilities.No, 0, time.Since(start), "kernel yielding", "%v", err)
 		return nil
 	}
-	p.note(id, capabilities.Proven, 0, time.Since(start), "kernel yielding", "sched_yield(2) from a kernel returned")
+	raw, err := p.read(out)
+	if err != nil {
+		return err
+	}
+	if got := u32(raw, 1); got != uint32(os.Getpid()) {
+		p.note(id, capabilities.No, 0, time.Since(start), "kernel yielding", "getpid(2) from a kernel gave %d in process %d", got, os.Getpid())
+		return nil
+	}
+	p.note(id, capabilities.Proven, 0, time.Since(start), "kernel yielding", "sched_yield(2) and getpid(2) from a kernel returned")
 	return nil
 }

@@ -67,7 +67,8 @@ type breach struct {
 // decode reads the records of a launch. It gives the calls that are complete, in their order; bytes of one that found no room in its
 // middle are dropped. An error says where the records stop to make sense: what came before it is good.
 func decode(records []byte, launch uint32, items int) (calls []*request, breaches []breach, err error) {
-	staged := map[uint32][]byte{}
+	var staged map[uint32][]byte
+	var room []request // for the next calls: one allocation serves many
 	n := len(records) / 4
 	for at := 0; at < n; {
 		damaged := func(why string) error {
@@ -104,12 +105,20 @@ func decode(records []byte, launch uint32, items int) (calls []*request, breache
 		case wire.RecordBytes:
 			// Whole words: the next piece continues behind what fills one up. The first piece need not be copied.
 			if b := staged[item]; b == nil {
+				if staged == nil {
+					staged = map[uint32][]byte{}
+				}
 				staged[item] = body[:len(body):len(body)]
 			} else {
 				staged[item] = append(b, body...)
 			}
 		case wire.RecordCall:
-			r := &request{item: item, call: word(body, 0), done: word(body, 1), in: size, bytes: staged[item]}
+			if len(room) == 0 {
+				room = make([]request, min((n-at)/words, 64)+1)
+			}
+			r := &room[0]
+			room = room[1:]
+			*r = request{item: item, call: word(body, 0), done: word(body, 1), in: size, bytes: staged[item]}
 			delete(staged, item)
 			if size <= wire.MaxWords {
 				for i := range size {

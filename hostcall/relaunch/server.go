@@ -59,6 +59,7 @@ type Server struct {
 	done    int  // jobs that ended
 	err     error
 	changed chan struct{} // gets a token when one of these changes
+	inline  *call.Call    // of the handlers that Take calls itself
 
 	group  sync.WaitGroup // goroutines
 	served atomic.Uint64
@@ -181,12 +182,10 @@ func prints(op wire.Opcode) bool { return op == wire.OpWrite || op == wire.OpPri
 // take serves the calls of a launch that all get an answer: each work-item has one at most.
 func (s *Server) take(calls []*request) {
 	var jobs, last []*job
-	printed := map[uint32]*job{} // by descriptor
-	inline := new(call.Call)
-	inline.Context = s.ctx
+	var printed map[uint32]*job // by descriptor
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for _, r := range calls {
+	for i, r := range calls {
 		l := s.logs[r.item]
 		if l == nil {
 			l = &itemLog{}
@@ -215,7 +214,10 @@ func (s *Server) take(calls []*request) {
 			l.pending = true
 			s.open++
 			s.mutex.Unlock()
-			s.call(inline, e, []*request{r}, nil)
+			if s.inline == nil {
+				s.inline = &call.Call{Context: s.ctx}
+			}
+			s.call(s.inline, e, calls[i:i+1], nil)
 			s.mutex.Lock()
 		default:
 			s.join(l, r)
@@ -231,6 +233,9 @@ func (s *Server) take(calls []*request) {
 				last = append(last, j)
 			case prints(r.op()):
 				j.entry = nil // it may be either of the two
+				if printed == nil {
+					printed = map[uint32]*job{}
+				}
 				printed[r.words[1]] = j
 				fallthrough
 			default:
@@ -247,8 +252,14 @@ func (s *Server) drop(calls []*request) {
 	defer s.mutex.Unlock()
 	group := uint32(max(s.opts.Group, 1))
 	live := map[uint32]bool{}
+	last := ^uint32(0)
 	for _, r := range calls {
-		live[r.item/group] = true
+		if g := r.item / group; g != last { // calls of a group come together mostly
+			live[g], last = true, g
+		}
+	}
+	if groups := (uint32(s.opts.Items) + group - 1) / group; uint32(len(live)) == groups {
+		return
 	}
 	for item, l := range s.logs {
 		if l.pending || l.waits {
@@ -496,7 +507,8 @@ func (s *Server) settle(c *call.Call, lanes []*request) {
 		}
 		l := s.logs[r.item]
 		l.pending = false
-		out := make([]uint32, c.Out)
+		var words [wire.MaxWords]uint32
+		out := words[:c.Out]
 		for i := range out {
 			out[i] = c.Word(lane, i)
 		}

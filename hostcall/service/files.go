@@ -597,3 +597,12 @@ func (f *Files) Fsync(fd int32) errno.Errno {
 	}
 	return errno.From(err)
 }
+
+// ReadOnly says whether fd lies in a read-only directory of the policy.
+func (f *Files) ReadOnly(fd int32) (bool, errno.Errno) {
+	e := f.get(fd)
+	if e == nil {
+		return false, errno.EBADF
+	}
+	return e.readOnly, errno.OK
+}

@@ -21,7 +21,7 @@ KERNEL(wait, hc_u32 how) {
     case 3u: while (!hc_cancelled()) turns++; break;
     case 4u: while (hc_noop(w) == 0) {} break;
     case 5u: for (;;) hc_noop(w);
-    default: for (;;) turns++;
+    default: for (;;) ((volatile GROUP hc_u32 *)spins)[0]++; /* rusticl leaves out a loop over memory of the work-item's own */
     }
     hc_puts("woken\n");
 }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -88,8 +89,8 @@ func (b *bench) say(format string, a ...any) {
 	}
 }
 
-// h200 reports whether the targets are for this device.
-func (b *bench) h200() bool { return b.info.Backend == "cuda" && b.info.Arch == "sm_90" }
+// h200 reports whether the targets are for this device, by whatever driver.
+func (b *bench) h200() bool { return strings.Contains(b.info.Name, "H200") }
 
 func (b *bench) add(r Row, met func(Row) bool) {
 	if !b.h200() {

@@ -127,6 +127,7 @@ func Fragile(dev *hal.Device) bool {
 
 // Main runs a package's tests and tells which devices they had.
 func Main(m *testing.M) {
+	onlyPlatform()
 	code := m.Run()
 	if err := endMetal(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -16,22 +16,20 @@ const (
 	Invalid  Op = iota // what no code has: memory that is 0
 	Function           // in front of a function's instructions, never executed: its frame in slots, and its number
 	Unreachable
+	Select // from here on those first that programs have most of
 	Copy
-	CopyRange
-	Zero
-	Select
-	Branch
-	BranchIf
-	BranchTable
-	Call
-	CallIndirect
-	CallHost
-	Invoke
-	Return
-	ReturnValue
-	Finish
 	GlobalGet
 	GlobalSet
+	BranchIf
+	Branch
+	ReturnValue
+	Call
+	Return
+	Zero
+	CallIndirect
+	BranchTable
+	CopyRange
+	CallHost
 	MemorySize
 	MemoryGrow
 	MemoryInit
@@ -46,6 +44,8 @@ const (
 	ElemDrop
 	RefIsNull
 	Native
+	Invoke
+	Finish
 	firstOperation // of package machine, in the order of its table; behind them the fused branches
 )
 
@@ -82,6 +82,21 @@ func (o Op) Info() *Info {
 // Ops is how many there are: they are the numbers below.
 func Ops() int { return len(ops) }
 
+// ByUse are all instructions that can be executed, those first that programs have most of.
+func ByUse() []Op {
+	var all []Op
+	for o := Select; o < Zero; o++ {
+		all = append(all, o)
+	}
+	for o := firstOperation; int(o) < len(ops); o++ {
+		all = append(all, o)
+	}
+	for o := Zero; o < firstOperation; o++ {
+		all = append(all, o)
+	}
+	return append(all, Unreachable)
+}
+
 // String returns the name.
 func (o Op) String() string { return o.Info().Name }
 
@@ -91,23 +106,24 @@ func (o Op) String() string { return o.Info().Name }
 //	fp          slot 0 of the frame               r      what becomes slot d
 //	ip          the next instruction              vm     the vm_state
 //	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
+//	VM_LOW VM_HIGH  halves of the second word
 //	VM_JUMP(t)  goes on at instruction t          VM_CALL(d, entry, frame) calls a function
 //	state       the state of the instance, image  what all instances share; words in them have names
 var control = [firstOperation]Info{
-	Function:    {Name: "function", Fields: "low high", C: "vm->trap = VM_STOP_INVALID;"},
+	Function:    {Name: "function", Fields: "low high"},
 	Unreachable: {Name: "unreachable", C: "vm->trap = VM_UNREACHABLE;"},
 	Copy:        {Name: "copy", Fields: "d b", Value: true, C: "r = y;"},
-	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < (hc_u32)w1; i++) fp[VM_D + i] = fp[VM_A + i];"},
-	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < (hc_u32)w1; i++) fp[VM_D + i] = 0u;"},
-	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? fp[(hc_u32)w1] : y;"},
-	Branch:      {Name: "br", Fields: "@", C: "VM_JUMP((hc_u32)w1);"},
-	BranchIf:    {Name: "br_if", Fields: "a @", C: "if (((hc_u32)x != 0u) != VM_NOT) VM_JUMP((hc_u32)w1);"},
-	BranchTable: {Name: "br_table", Fields: "a low", C: "VM_JUMP(VM_TARGET((hc_u32)x < (hc_u32)w1 ? (hc_u32)x : (hc_u32)w1));"},
-	Call:        {Name: "call", Fields: "d @ high", C: "VM_CALL(VM_D, (hc_u32)w1, (hc_u32)(w1 >> 32));"},
-	CallIndirect: {Name: "call_indirect", Fields: "d a low high", C: `GLOBAL const hc_u64 *table = VM_TABLE((hc_u32)w1);
+	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = fp[VM_A + i];"},
+	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = 0u;"},
+	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? fp[VM_LOW] : y;"},
+	Branch:      {Name: "br", Fields: "@", C: "VM_JUMP(VM_LOW);"},
+	BranchIf:    {Name: "br_if", Fields: "a @", C: "if (((hc_u32)x != 0u) != VM_NOT) VM_JUMP(VM_LOW);"},
+	BranchTable: {Name: "br_table", Fields: "a low", C: "VM_JUMP(VM_TARGET((hc_u32)x < VM_LOW ? (hc_u32)x : VM_LOW));"},
+	Call:        {Name: "call", Fields: "d @ high", C: "VM_CALL(VM_D, VM_LOW, VM_HIGH);"},
+	CallIndirect: {Name: "call_indirect", Fields: "d a low high", C: `GLOBAL const hc_u64 *table = VM_TABLE(VM_LOW);
 const hc_u64 ref = (hc_u32)x < table[VM_TABLE_SIZE] ? state[table[VM_TABLE_AT] + (hc_u32)x] : 0u;
 if (ref == 0u) vm->trap = VM_UNDEFINED;
-else if (ref >> 32 != w1 >> 32) vm->trap = VM_MISMATCH;
+else if (ref >> 32 != VM_HIGH) vm->trap = VM_MISMATCH;
 else VM_CALL(VM_D, (hc_u32)ref + 1u, (hc_u32)code[2u * (hc_u32)ref + 1u]);`},
 	CallHost: {Name: "call.host", Fields: "d low high", C: "vm->trap = VM_STOP_HOST;"},
 	Invoke: {Name: "invoke", Fields: "d", C: `const hc_u32 entry = (hc_u32)state[VM_STATE_ENTRY];
@@ -115,26 +131,26 @@ VM_CALL(VM_D, entry + 1u, (hc_u32)code[2u * entry + 1u]);`},
 	Return:      {Name: "return", C: "VM_RETURN;"},
 	ReturnValue: {Name: "return.value", Fields: "b", C: "fp[0] = y;\nVM_RETURN;"},
 	Finish:      {Name: "finish", C: "vm->trap = VM_STOP_END;"},
-	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[(hc_u32)w1];"},
-	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[(hc_u32)w1] = x;"},
+	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[VM_LOW];"},
+	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[VM_LOW] = x;"},
 	MemorySize:  {Name: "memory.size", Fields: "d", Value: true, C: "r = vm->bytes >> 16;"},
 	MemoryGrow:  {Name: "memory.grow", Fields: "d a", Value: true, C: "r = vm_grow(vm, state[VM_STATE_LIMIT], (hc_u32)x);"},
 	MemoryInit: {Name: "memory.init", Fields: "a b c high",
-		C: "vm_init(vm, image, state[image[VM_IMAGE_DATA_LENGTHS] + (w1 >> 32)], image[image[VM_IMAGE_DATAS] + (w1 >> 32)], (hc_u32)x, (hc_u32)y, (hc_u32)fp[(hc_u32)w1]);"},
-	DataDrop:  {Name: "data.drop", Fields: "high", C: "state[image[VM_IMAGE_DATA_LENGTHS] + (w1 >> 32)] = 0u;"},
-	TableGet:  {Name: "table.get", Fields: "d a low", Value: true, C: "r = vm_table_get(vm, state, VM_TABLE((hc_u32)w1), (hc_u32)x);"},
-	TableSet:  {Name: "table.set", Fields: "a b low", C: "vm_table_fill(vm, state, VM_TABLE((hc_u32)w1), (hc_u32)x, fp[VM_B], 1u);"},
-	TableSize: {Name: "table.size", Fields: "d low", Value: true, C: "r = VM_TABLE((hc_u32)w1)[VM_TABLE_SIZE];"},
-	TableGrow: {Name: "table.grow", Fields: "d a b low", Value: true, C: "r = vm_table_grow(vm, state, VM_TABLE((hc_u32)w1), x, (hc_u32)y);"},
-	TableFill: {Name: "table.fill", Fields: "a b c high", C: "vm_table_fill(vm, state, VM_TABLE(w1 >> 32), (hc_u32)x, y, (hc_u32)fp[(hc_u32)w1]);"},
+		C: "vm_init(vm, image, state[image[VM_IMAGE_DATA_LENGTHS] + VM_HIGH], image[image[VM_IMAGE_DATAS] + VM_HIGH], (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_LOW]);"},
+	DataDrop:  {Name: "data.drop", Fields: "high", C: "state[image[VM_IMAGE_DATA_LENGTHS] + VM_HIGH] = 0u;"},
+	TableGet:  {Name: "table.get", Fields: "d a low", Value: true, C: "r = vm_table_get(vm, state, VM_TABLE(VM_LOW), (hc_u32)x);"},
+	TableSet:  {Name: "table.set", Fields: "a b low", C: "vm_table_fill(vm, state, VM_TABLE(VM_LOW), (hc_u32)x, fp[VM_B], 1u);"},
+	TableSize: {Name: "table.size", Fields: "d low", Value: true, C: "r = VM_TABLE(VM_LOW)[VM_TABLE_SIZE];"},
+	TableGrow: {Name: "table.grow", Fields: "d a b low", Value: true, C: "r = vm_table_grow(vm, state, VM_TABLE(VM_LOW), x, (hc_u32)y);"},
+	TableFill: {Name: "table.fill", Fields: "a b c high", C: "vm_table_fill(vm, state, VM_TABLE(VM_HIGH), (hc_u32)x, y, (hc_u32)fp[VM_LOW]);"},
 	TableCopy: {Name: "table.copy", Fields: "a b c imm",
 		C: "vm_table_copy(vm, state, VM_TABLE(VM_TABLE_2), VM_TABLE(VM_TABLE_1), (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);"},
 	TableInit: {Name: "table.init", Fields: "a b c imm",
 		C: `vm_table_init(vm, state, VM_TABLE(VM_TABLE_2), image + image[image[VM_IMAGE_ELEMS] + VM_TABLE_1],
     state[image[VM_IMAGE_ELEM_LENGTHS] + VM_TABLE_1], (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);`},
-	ElemDrop:  {Name: "elem.drop", Fields: "high", C: "state[image[VM_IMAGE_ELEM_LENGTHS] + (w1 >> 32)] = 0u;"},
+	ElemDrop:  {Name: "elem.drop", Fields: "high", C: "state[image[VM_IMAGE_ELEM_LENGTHS] + VM_HIGH] = 0u;"},
 	RefIsNull: {Name: "ref.is_null", Fields: "d a", Value: true, C: "r = x == 0u;"},
-	Native:    {Name: "native", Fields: "low high", C: "const hc_u32 exit = VM_NATIVE((hc_u32)w1);\nif (vm->trap == 0u) VM_JUMP(VM_TARGET(exit));"},
+	Native:    {Name: "native", Fields: "low high", C: "const hc_u32 exit = VM_REGION(VM_LOW);\nif (vm->trap == 0u) VM_JUMP(VM_TARGET(exit));"},
 }
 
 // ops has all instructions, of has the one of an instruction of WebAssembly.
@@ -179,7 +195,7 @@ func operation(o machine.Operation) Info {
 		info.C = fmt.Sprintf("const hc_u64 ea = VM_STORE_ADDRESS;\nconst %s b = (%[1]s)VM_STORED;\n%s;", slot(o.In[1]), o.C)
 	case len(o.In) == 3:
 		info.Fields = "a b c"
-		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)fp[(hc_u32)w1];\n%s;", o.C)
+		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)fp[VM_LOW];\n%s;", o.C)
 	default:
 		info.Fields = strings.TrimSpace("d a " + "b"[:len(o.In)-1])
 		info.C = operands(o) + fmt.Sprintf("r = %s;", o.C)
@@ -211,6 +227,6 @@ func comparison(o machine.Operation) bool {
 func fused(o machine.Operation) Info {
 	return Info{
 		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d",
-		C: operands(o) + fmt.Sprintf("if ((%s) != VM_NOT) VM_JUMP(VM_NEAR);", o.C),
+		C: operands(o) + fmt.Sprintf("if ((%s) != VM_NOT) VM_JUMP_NEAR();", o.C),
 	}
 }

@@ -16,6 +16,7 @@ import (
 // Options are sizes of instances; 0 chooses.
 type Options struct {
 	Instances int // 1
+	Entry     int // the function that they run unless Enter says otherwise; it takes no parameters
 	Pages     int // that the memory of one may have: what the module wants in the beginning, and 256 more
 	Slots     int // of all frames of one: 128 Ki, of 8 bytes each
 	Calls     int // that may be nested: 16 Ki
@@ -84,6 +85,13 @@ func (n *Instances) lay() error {
 	state[statePC] = bytecode.Boot
 	state[stateBytes] = uint64(im.Memory.Min) * bytecode.PageBytes
 	state[stateLimit] = uint64(pages) * bytecode.PageBytes
+	if o.Entry < len(im.Entries) && o.Entry >= 0 {
+		state[stateEntry] = uint64(im.Entries[o.Entry])
+	} else if len(im.Entries) > 0 || o.Entry != 0 {
+		return fmt.Errorf("function %d of %d: %w", o.Entry, len(im.Entries), hal.ErrInvalid)
+	} else {
+		state[stateTrap] = stopEnd
+	}
 	place := func(words []uint64) uint64 {
 		at := uint64(len(state))
 		state = append(state, words...)
@@ -222,9 +230,12 @@ func bytesOf(words []uint64) []byte {
 	return b
 }
 
-// Close frees the memory.
+// Close frees the memory. No kernel may use it any more.
 func (n *Instances) Close() error {
 	var errs []error
+	if n.queue != nil {
+		errs = append(errs, n.queue.Wait(context.Background()))
+	}
 	for _, b := range []*hal.Buffer{n.code, n.shared, n.state, n.memory} {
 		if b != nil {
 			errs = append(errs, b.Close())
@@ -245,20 +256,26 @@ func (n *Instances) Prepare(ctx context.Context, p *hostcall.Program) error {
 	if !info.HostCPU {
 		l.Grid, l.Group = [3]int{min(units, 16*info.Units)}, [3]int{min(128, info.MaxGroup)}
 	}
+	if err := n.queue.Wait(ctx); err != nil { // for what was sent: kernels run in other queues
+		return err
+	}
 	_, err := p.Run(ctx, l)
 	return err
 }
 
-// Launch runs the instances: one for each group, or in groups of so many.
-func (n *Instances) Launch(group int) hostcall.Launch {
+// Launch is what runs the instances: one in each group, or so many. It waits until they have all that they were given.
+func (n *Instances) Launch(ctx context.Context, group int) (hostcall.Launch, error) {
+	if err := n.queue.Wait(ctx); err != nil {
+		return hostcall.Launch{}, err
+	}
 	return hostcall.Launch{Kernel: "vm_run", Grid: [3]int{(n.options.Instances + group - 1) / group}, Group: [3]int{group},
-		Args: []hal.Arg{hal.Memory(n.code), hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory), hal.Int32(int32(n.options.Fuel))}}
+		Args: []hal.Arg{hal.Memory(n.code), hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory), hal.Int32(int32(n.options.Fuel))}}, nil
 }
 
 // Enter has an instance run a function, with the bits of its arguments: after Prepare, or once it has ended or trapped. What it did to its
 // memory, globals and tables before stays, and the module's start function is not run again.
 func (n *Instances) Enter(instance, function int, args ...uint64) error {
-	if function >= len(n.image.Entries) || len(args) > n.image.BootFrame {
+	if function < 0 || function >= len(n.image.Entries) || len(args) > n.image.BootFrame {
 		return fmt.Errorf("function %d with %d arguments: %w", function, len(args), hal.ErrInvalid)
 	}
 	w, err := n.read(instance, 0, stateWords)
@@ -321,4 +338,18 @@ func (n *Instances) State(instance int) (State, error) {
 // Results reads the first slots of an instance: the results of the function that it ran.
 func (n *Instances) Results(instance, count int) ([]uint64, error) {
 	return n.read(instance, int(n.layout[imageFrames]), count)
+}
+
+// Globals reads those of an instance.
+func (n *Instances) Globals(instance int) ([]uint64, error) {
+	return n.read(instance, int(n.layout[imageGlobals]), len(n.image.Globals))
+}
+
+// Memory reads bytes of an instance's memory from an address on; State.Bytes is how many there are.
+func (n *Instances) Memory(instance int, at uint64, to []byte) error {
+	size := n.layout[imageMemoryBytes]
+	if at > size || uint64(len(to)) > size-at {
+		return fmt.Errorf("%d bytes at %d of a memory of at most %d: %w", len(to), at, size, hal.ErrInvalid)
+	}
+	return n.queue.Read(to, n.memory, instance*int(size)+int(at))
 }

@@ -1,28 +1,32 @@
 /* The words in which package bytecode says what its instructions do. */
-#define VM_D ((hc_u32)(w0 >> VM_D_SHIFT) & VM_SLOT_MASK)
+#define VM_D ((hc_u32)w0 >> VM_D_SHIFT & VM_SLOT_MASK)
 #define VM_A ((hc_u32)(w0 >> VM_A_SHIFT) & VM_SLOT_MASK)
 #define VM_B ((hc_u32)(w0 >> VM_B_SHIFT))
-#define VM_C ((hc_u32)w1 & VM_SLOT_MASK)
+#define VM_C (VM_LOW & VM_SLOT_MASK)
+#define VM_LOW VM_OPAQUE((hc_u32)w1)
+#define VM_HIGH VM_OPAQUE((hc_u32)(w1 >> 32))
 #define VM_NOT ((hc_u32)w0 >> VM_NOT_SHIFT & 1u)
 #define VM_TABLE_1 ((hc_u32)(w1 >> VM_SLOT_BITS) & VM_INDEX_MASK)
 #define VM_TABLE_2 ((hc_u32)(w1 >> (VM_SLOT_BITS + VM_INDEX_BITS)) & VM_INDEX_MASK)
 #define VM_TABLE(i) (state + image[VM_IMAGE_TABLES] + (hc_u64)(i) * VM_TABLE_WORDS)
-#define VM_LOAD_ADDRESS (((hc_u64)((hc_u32)x + ((w0 & VM_FLAG_IMM) != 0u ? (hc_u32)(w1 >> 32) : (hc_u32)y << ((hc_u32)(w1 >> 32) & 31u)))) + (hc_u32)w1)
+#define VM_LOAD_ADDRESS (((hc_u64)((hc_u32)x + (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? (hc_u32)(w1 >> 32) : (hc_u32)y << ((hc_u32)(w1 >> 32) & 31u)))) + (hc_u32)w1)
 #define VM_STORE_ADDRESS                                                                                                           \
-    (((hc_u64)((hc_u32)x + ((w0 & VM_FLAG_IMM) != 0u ? 0u                                                                          \
-                            : (w0 & VM_FLAG_INDEX) != 0u ? (hc_u32)fp[VM_D] << ((hc_u32)(w1 >> 32) & 31u) : (hc_u32)(w1 >> 32)))) + \
+    (((hc_u64)((hc_u32)x + (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? 0u                                                                          \
+                            : ((hc_u32)w0 & VM_FLAG_INDEX) != 0u ? (hc_u32)fp[VM_D] << ((hc_u32)(w1 >> 32) & 31u) : (hc_u32)(w1 >> 32)))) + \
      (hc_u32)w1)
-#define VM_STORED ((w0 & VM_FLAG_IMM) != 0u ? (hc_u64)((hc_i64)w1 >> 32) : y)
+#define VM_STORED (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? (hc_u64)((hc_i64)w1 >> 32) : y)
 /* Target i of those behind the instruction. */
 #define VM_TARGET(i) vm_target(ip, i)
-#define VM_NEAR ((hc_u32)((ip - code) >> 1) + (hc_u32)((hc_i32)((hc_u32)(w0 >> VM_D_SHIFT) << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
-#define VM_JUMP(target)                                 \
+#define VM_JUMP_TO(target)                              \
     do {                                                \
-        ip = code + 2u * (hc_size)(target);             \
+        ip = (target);                                  \
         n0 = ip[0];                                     \
         n1 = ip[1];                                     \
         if (--fuel == 0u) vm->trap = VM_STOP_FUEL;      \
     } while (0)
+#define VM_JUMP(target) VM_JUMP_TO(code + 2u * (hc_size)(target))
+/* To a target relative to the next instruction, in place of slot d. */
+#define VM_JUMP_NEAR() VM_JUMP_TO(ip + 2 * (hc_i64)((hc_i32)((hc_u32)w0 >> VM_D_SHIFT << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
 /* A call with its arguments from slot d on, where the frame of the callee begins. */
 #define VM_CALL(d, entry, frame)                                                                      \
     do {                                                                                              \
@@ -30,7 +34,7 @@
         if (calls == calls_end || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
             vm->trap = VM_STACK_EXHAUSTED;                                                            \
         } else {                                                                                      \
-            *calls++ = (hc_u64)base_ << 32 | (hc_u32)((ip - code) >> 1);                              \
+            *calls++ = (hc_u64)base_ << 32 | (hc_u32)((VM_HERE - code) >> 1);                             \
             fp += base_;                                                                              \
             VM_JUMP(entry);                                                                           \
         }                                                                                             \
@@ -47,6 +51,37 @@
 #define VM_STEP() steps++
 #else
 #define VM_STEP() ((void)0)
+#endif
+
+/* A switch, or what becomes one. NVIDIA's compiler makes a tree of comparisons of a switch, but its assembler a table of jumps of comparisons that
+   follow each other, with nothing between them, and what they jump to elsewhere. So here they are unlikely, and empty assembly keeps the optimizer from
+   making a switch of them and from moving parts of the cases between them. */
+#if defined(__CUDA_ARCH__) && !defined(__HIP__)
+HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
+    asm volatile("" : "+r"(v));
+    return v;
+}
+HC_INLINE const hc_u64 *vm_opaque_pointer(const hc_u64 *p) {
+    asm volatile("" : "+l"(p));
+    return p;
+}
+#define VM_OPAQUE(v) vm_opaque(v)
+#define VM_HERE vm_opaque_pointer(ip)
+#define VM_LOADED(v) asm volatile("" : "+l"(v))
+#define VM_SWITCH(op) hc_u32 op_ = (op);
+#define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { asm volatile("");
+#define VM_STORE fp[VM_D] = r; continue; } asm volatile("" : "+r"(op_));
+#define VM_NEXT continue; } asm volatile("" : "+r"(op_));
+#define VM_OTHERS { vm->trap = VM_STOP_INVALID; continue; }
+#else
+#define VM_OPAQUE(v) (v)
+#define VM_HERE ip
+#define VM_LOADED(v) ((void)0)
+#define VM_SWITCH(op) switch (op) {
+#define VM_CASE(n) case n:
+#define VM_STORE break;
+#define VM_NEXT continue;
+#define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; }
 #endif
 
 DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(table[i >> 1] >> ((i & 1u) * 32u)); }
@@ -67,18 +102,20 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
 #endif
     own.trap = 0u;
     do {
-        const hc_u64 w0 = n0, w1 = n1, x = fp[VM_A], y = (w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B];
-        hc_u64 r;
+        const hc_u64 w0 = n0, w1 = n1;
+        hc_u64 x = fp[VM_A], y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B], r;
         ip += 2;
         n0 = ip[0];
         n1 = ip[1];
+        VM_LOADED(x);
+        VM_LOADED(y);
         VM_STEP();
-        switch ((hc_u32)w0 & VM_OP_MASK) {
+        VM_SWITCH((hc_u32)w0 & VM_OP_MASK)
 @CASES@
-        }
+        VM_OTHERS
         fp[VM_D] = r;
     } while (vm->trap == 0u);
-    state[VM_STATE_PC] = (hc_u64)((ip - code) >> 1);
+    state[VM_STATE_PC] = (hc_u64)((VM_HERE - code) >> 1);
     state[VM_STATE_FP] = (hc_u64)(fp - frames);
     state[VM_STATE_DEPTH] = (hc_u64)(calls - first_call);
     state[VM_STATE_BYTES] = vm->bytes;

@@ -10,6 +10,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+	"github.com/dialtone-gpu/dialtone/program/bytecode"
 	"github.com/dialtone-gpu/dialtone/program/interpreter"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
@@ -48,6 +49,12 @@ type loaded struct {
 // program compiles the kernel for a device.
 func program(t testing.TB, dev target, parts interpreter.Parts) *loaded {
 	t.Helper()
+	return programWith(t, dev, interpreter.Source(parts), nil)
+}
+
+// programWith compiles a text that imports functions.
+func programWith(t testing.TB, dev target, text string, functions map[string]hostcall.Function) *loaded {
+	t.Helper()
 	opts := &hostcall.Options{Warn: func(s string) { t.Errorf("warned: %s", s) }}
 	if dev.transport == plan.Stopping {
 		opts.Policy.Deny = []capabilities.ID{capabilities.CommMailbox}
@@ -67,7 +74,12 @@ func program(t testing.TB, dev target, parts interpreter.Parts) *loaded {
 	if rt.Plan().Transport != dev.transport {
 		t.Skipf("this device has no transport %s", dev.transport)
 	}
-	p, err := rt.Load(t.Context(), "vm.kernel.c", interpreter.Source(parts))
+	for name, f := range functions {
+		if err := rt.Register(name, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := rt.Load(t.Context(), "vm.kernel.c", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +96,26 @@ func (p *loaded) run(t testing.TB, in *interpreter.Instances, group int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	if _, err := p.Run(ctx, in.Launch(group)); err != nil {
+	l, err := in.Launch(ctx, group)
+	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := p.Run(ctx, l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// instances makes instances and prepares them.
+func (p *loaded) instances(t testing.TB, image *bytecode.Image, o interpreter.Options) *interpreter.Instances {
+	t.Helper()
+	in, err := interpreter.New(p.dev.Device, image, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Prepare(t.Context(), p.Program); err != nil {
+		t.Fatal(err)
+	}
+	return in
 }
 
 // invoke runs a function on an instance and gives its results if it came to its end.
@@ -96,6 +125,12 @@ func (p *loaded) invoke(t testing.TB, in *interpreter.Instances, instance, funct
 		t.Fatal(err)
 	}
 	p.run(t, in, 1)
+	return p.outcome(t, in, instance, ft)
+}
+
+// outcome gives how an instance ended, and the results of its function if that came to its end.
+func (p *loaded) outcome(t testing.TB, in *interpreter.Instances, instance int, ft wasm.FuncType) (interpreter.State, []uint64) {
+	t.Helper()
 	s, err := in.State(instance)
 	if err != nil {
 		t.Fatal(err)

@@ -65,32 +65,28 @@ func Source(p Parts) string {
 	return b.String()
 }
 
-// cases has one for each instruction, of which those with a value go on to where it is stored.
+// cases has one for each instruction: first those that programs consist of, for compilers that look at one after the other.
 func cases() string {
 	var b strings.Builder
-	for n := range bytecode.Ops() {
-		info := bytecode.Op(n).Info()
-		if info.C == "" {
-			continue
-		}
-		next := "continue;"
+	for _, op := range bytecode.ByUse() {
+		info := op.Info()
+		next := "VM_NEXT"
 		if info.Value {
-			next = "break;"
+			next = "VM_STORE"
 		}
-		fmt.Fprintf(&b, "case %du: { /* %s */\n%s\n} %s\n", n, info.Name, info.C, next)
+		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
 	}
-	b.WriteString("default: vm->trap = VM_STOP_INVALID; continue;\n")
 	return b.String()
 }
 
-// native defines VM_NATIVE(id), which runs a region and gives its exit. The state that it is given is a copy, so that the interpreter's own can be in registers.
+// native defines VM_REGION(id), which runs a region and gives its exit. The state that it is given is a copy, so that the interpreter's own can be in registers.
 func native(p Parts) string {
 	if p.Regions == 0 {
-		return "#define VM_NATIVE(id) 0u\n"
+		return "#define VM_REGION(id) 0u\n"
 	}
 	var b strings.Builder
 	b.WriteString(p.Native)
-	b.WriteString(`#define VM_NATIVE(id) vm_native(vm, fp, id, &fuel)
+	b.WriteString(`#define VM_REGION(id) vm_native(vm, fp, id, &fuel)
 DEVICE hc_u32 vm_native(vm_state *vm, GLOBAL hc_u64 *fp, hc_u32 id, hc_u32 *fuel) {
     vm_state own = *vm;
     hc_u32 left = *fuel, exit = 0u;

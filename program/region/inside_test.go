@@ -133,7 +133,11 @@ func inside(t *testing.T, rt *hostcall.Runtime, seed uint64) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := p.Run(t.Context(), in.Launch(1)); err != nil {
+			launch, err := in.Launch(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Run(t.Context(), launch); err != nil {
 				t.Fatal(err)
 			}
 			for i := range calls {

@@ -21,7 +21,6 @@ type process struct {
 	files    *service.Files
 	env      []byte // packed
 	out, err *lines // nil with one instance
-	lost     error  // of writing what was left of its lines when it ended
 
 	mu       sync.Mutex // one call at a time, as the instance makes them
 	ended    bool
@@ -70,9 +69,7 @@ func (s *System) newProcess(instance int) (*process, errno.Errno) {
 func (p *process) close() error {
 	err := p.finish()
 	p.files.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return errors.Join(p.lost, err)
+	return err
 }
 
 // finish writes what is left of its lines.
@@ -87,7 +84,7 @@ func (p *process) finish() error {
 func (p *process) end(e End) {
 	p.ended = true
 	p.system.end(p.instance, e)
-	p.lost = p.finish()
+	p.system.lose(p.finish())
 	p.files.Close()
 }
 
@@ -102,6 +99,12 @@ func (p *process) call(ctx context.Context, r *request, l *hostcall.Lane) error 
 	room := cap(l.Reply) &^ 3
 	if r.offset > 0 && r.call.Number != numberRandomGet {
 		return p.resume(r, l, room)
+	}
+	if r.call.waits {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		defer context.AfterFunc(p.system.over, stop)()
 	}
 	c := &call{Context: ctx, process: p, request: r, reply: l.Reply[:0], room: room}
 	p.rest = nil

@@ -71,7 +71,7 @@ func randomGet(c *call) errno.Errno {
 	if e := c.system.random.Fill(p); e != errno.OK {
 		return e
 	}
-	c.reply = c.reply[:len(p)]
+	c.reply = append(c.reply[:len(p)], make([]byte, -len(p)&3)...)
 	c.total = int((total + 3) &^ 3)
 	c.lengths[0] = uint32(total)
 	return errno.OK

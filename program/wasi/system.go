@@ -42,9 +42,13 @@ type System struct {
 	random service.Random
 	args   []byte // packed
 
+	over context.Context // ends with Close
+	stop context.CancelFunc
+
 	mu        sync.Mutex
 	processes []*process // made by an instance's first call
 	ends      []End
+	lost      error // of lines that could not be written when an instance ended
 	closed    bool
 }
 
@@ -70,8 +74,10 @@ func NewSystem(p policy.Policy, instances int) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &System{policy: p, host: host, clock: service.NewClock(p), random: service.NewRandom(p), args: service.Block(p.Args),
-		processes: make([]*process, instances), ends: make([]End, instances)}, nil
+	s := &System{policy: p, host: host, clock: service.NewClock(p), random: service.NewRandom(p), args: service.Block(p.Args),
+		processes: make([]*process, instances), ends: make([]End, instances)}
+	s.over, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Ends is how each instance ended, or that it has not.
@@ -81,8 +87,8 @@ func (s *System) Ends() []End {
 	return append([]End(nil), s.ends...)
 }
 
-// Close writes what is left of unfinished lines, closes all descriptors, and lets go of the directories. Calls that wait are answered with an
-// error. The error is the first one of writing lines, which no program was told.
+// Close writes what is left of unfinished lines, closes all descriptors, and lets go of the directories. Calls that wait fail with
+// ECANCELED. The error is that of writing lines, of which no program was told.
 func (s *System) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -90,9 +96,9 @@ func (s *System) Close() error {
 		return nil
 	}
 	s.closed = true
-	all := s.processes
+	all, errs := s.processes, []error{s.lost}
 	s.mu.Unlock()
-	var errs []error
+	s.stop()
 	for _, p := range all {
 		if p != nil {
 			errs = append(errs, p.close())
@@ -128,6 +134,13 @@ func (s *System) end(instance int, e End) {
 		e.Ended = true
 		s.ends[instance] = e
 	}
+}
+
+// lose keeps an error for Close.
+func (s *System) lose(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = errors.Join(s.lost, err)
 }
 
 // Function serves what kernels import as [Import].

@@ -23,6 +23,7 @@ type Call struct {
 	Own    bool          // made by the machine, not by the program: no import
 
 	right Rights                    // needed on the descriptor that the first parameter names
+	waits bool                      // it may wait for what is outside of the host
 	serve func(c *call) errno.Errno // nil for what the device answers by itself
 }
 
@@ -144,7 +145,7 @@ var calls = []Call{
 	{Name: "fd_prestat_dir_name", Params: sig("iii"), Out: []Operand{bytesAt(1)}, serve: fdPrestatDirName},
 	{Name: "fd_pwrite", Params: sig("iiili"), In: []Operand{sentAt(1)}, Out: []Operand{fixed(4, 4)},
 		right: RightWrite | RightSeek, serve: fdPwrite},
-	{Name: "fd_read", Params: sig("iiii"), Out: []Operand{fixed(3, 4), vectorAt(1)}, right: RightRead, serve: fdRead},
+	{Name: "fd_read", Params: sig("iiii"), Out: []Operand{fixed(3, 4), vectorAt(1)}, right: RightRead, waits: true, serve: fdRead},
 	{Name: "fd_readdir", Params: sig("iiili"), Out: []Operand{fixed(4, 4), bytesAt(1)}, right: RightReaddir, serve: fdReaddir},
 	{Name: "fd_renumber", Params: sig("ii"), serve: fdRenumber},
 	{Name: "fd_seek", Params: sig("ilii"), Out: []Operand{fixed(3, 8)}, right: RightSeek, serve: fdSeek},
@@ -166,14 +167,14 @@ var calls = []Call{
 	{Name: "path_unlink_file", Params: sig("iii"), In: []Operand{pathAt(1)}, right: RightPathUnlinkFile, serve: pathUnlinkFile},
 
 	{Name: "poll_oneoff", Params: sig("iiii"), In: []Operand{{Kind: Bytes, Param: 0, Length: 2, Size: subscriptionSize, Most: mostSubscriptions}},
-		Out: []Operand{fixed(3, 4), {Kind: Bytes, Param: 1, Length: 2, Size: eventSize}}, serve: pollOneoff},
+		Out: []Operand{fixed(3, 4), {Kind: Bytes, Param: 1, Length: 2, Size: eventSize}}, waits: true, serve: pollOneoff},
 	{Name: "proc_exit", Params: sig("i"), serve: procExit},
 	{Name: "proc_raise", Params: sig("i"), serve: procRaise},
 	{Name: "random_get", Params: sig("ii"), Out: []Operand{bytesAt(0)}, serve: randomGet},
 	{Name: "sched_yield"},
 
-	{Name: "sock_accept", Params: sig("iii"), Out: []Operand{fixed(2, 4)}, right: RightSockAccept, serve: sockAccept},
-	{Name: "sock_recv", Params: sig("iiiiii"), Out: []Operand{fixed(4, 4), fixed(5, 2), vectorAt(1)}, right: RightRead, serve: sockRecv},
+	{Name: "sock_accept", Params: sig("iii"), Out: []Operand{fixed(2, 4)}, right: RightSockAccept, waits: true, serve: sockAccept},
+	{Name: "sock_recv", Params: sig("iiiiii"), Out: []Operand{fixed(4, 4), fixed(5, 2), vectorAt(1)}, right: RightRead, waits: true, serve: sockRecv},
 	{Name: "sock_send", Params: sig("iiiii"), In: []Operand{sentAt(1)}, Out: []Operand{fixed(4, 4)},
 		right: RightWrite, serve: sockSend},
 	{Name: "sock_shutdown", Params: sig("ii"), right: RightSockShutdown, serve: sockShutdown},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/dialtone-gpu/dialtone/program/wasm"
+	"github.com/dialtone-gpu/dialtone/program/wasm/wasmtest"
 )
 
 // TestOpcodes compares the constants with their names in the text format, and with wazero's constants. Nothing else would see two
@@ -47,7 +48,7 @@ func TestOpcodes(t *testing.T) {
 		rows++
 	}
 	accepted := 0
-	for range allOps {
+	for range wasmtest.AllOps {
 		accepted++
 	}
 	if rows != accepted || rows < 190 {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/dialtone-gpu/dialtone/program/wasm"
+	"github.com/dialtone-gpu/dialtone/program/wasm/wasmtest"
 )
 
 // TestWalk shows what a walker says of a function, one line per instruction.
@@ -187,7 +188,7 @@ func TestHeights(t *testing.T) {
 		}
 	}
 	t.Run("generated", func(t *testing.T) {
-		rapid.Check(t, func(t *rapid.T) { check(t, (&gen{t: t}).module(60, nil)) })
+		rapid.Check(t, func(t *rapid.T) { check(t, (&wasmtest.Gen{T: t}).Module(60, nil)) })
 	})
 	t.Run("spec", func(t *testing.T) {
 		for _, file := range seeds(t, 1<<20) {

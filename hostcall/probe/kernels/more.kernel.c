@@ -22,7 +22,7 @@ KERNEL(adding, GLOBAL hc_u32 *sum, hc_u32 times) {
 }
 
 /* The same in memory of the host, while the host adds too. state: 0 is set when the kernel is there, 16 when the host is,
-   32 when the kernel gave up waiting for it. */
+   32 when the kernel gave up waiting for it, 48 when the kernel has added. */
 KERNEL(adding_with_host, GLOBAL hc_u32 *sum, GLOBAL hc_u32 *state, hc_u32 times, hc_u32 patience) {
     hc_u32 i, turns;
     if (hc_global_id() != 0u) return;
@@ -35,6 +35,7 @@ KERNEL(adding_with_host, GLOBAL hc_u32 *sum, GLOBAL hc_u32 *state, hc_u32 times,
         hc_pause(turns);
     }
     for (i = 0u; i < times; i++) PROBE_ADD_SYSTEM(sum, 1u);
+    hc_store_release(state + 48, 1u);
 }
 
 /* Messages of several words each, on lines of their own, and flags behind a fence. seen: incomplete ones that arrived. */
@@ -71,19 +72,27 @@ KERNEL(meeting, GLOBAL hc_u32 *arrived, GLOBAL hc_u32 *met, hc_u32 groups, hc_u3
     hc_atomic_add(met, 1u);
 }
 
-/* The first item waits for another one of its group. */
-KERNEL(waiting, GLOBAL hc_u32 *flag, GLOBAL hc_u32 *met, hc_u32 other, hc_u32 patience) {
+/* Two items of a group ask and answer in turn: whichever a device runs first, it does not come through without the other one. */
+KERNEL(waiting, GLOBAL hc_u32 *words, GLOBAL hc_u32 *met, hc_u32 other, hc_u32 patience) {
     const hc_u32 i = hc_local_id();
-    hc_u32 turns;
-    if (i == 0u) {
-        for (turns = 0u; hc_load_acquire(flag) == 0u; turns++) {
-            if (turns == patience) return;
-            hc_pause(turns);
+    GLOBAL hc_u32 *question = words, *answer = words + 16;
+    hc_u32 round, turns;
+    for (round = 1u; round <= 4u; round++) {
+        if (i == 0u) {
+            hc_store_release(question, round);
+            for (turns = 0u; hc_load_acquire(answer) != round; turns++) {
+                if (turns == patience) return;
+                hc_pause(turns);
+            }
+        } else if (i == other) {
+            for (turns = 0u; hc_load_acquire(question) != round; turns++) {
+                if (turns == patience) return;
+                hc_pause(turns);
+            }
+            hc_store_release(answer, round);
         }
-        met[0] = 1u;
-    } else if (i == other) {
-        hc_store_release(flag, 1u);
     }
+    if (i == 0u) met[0] = 1u;
 }
 
 /* Lanes count themselves: how many are active with this one, and which of them it is. */

@@ -1,0 +1,60 @@
+// Command programs builds the example programs into a folder, each under its name in examples/programs with .wasm behind it, for machines
+// without compilers: what DIALTONE_TEST_PROGRAMS names. What cannot be built here is left out with a word about it.
+//
+//	go run .ci/programs.go FOLDER
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/dialtone-gpu/dialtone/program/toolchain"
+)
+
+const examples = "examples/programs"
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: go run .ci/programs.go FOLDER")
+		os.Exit(2)
+	}
+	if err := buildAll(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "programs:", err)
+		os.Exit(1)
+	}
+}
+
+func buildAll(folder string) error {
+	paths, err := filepath.Glob(filepath.Join(examples, "*", "*"))
+	if err == nil && len(paths) == 0 {
+		err = errors.New("there is no " + examples + " here")
+	}
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		module, err := toolchain.Build(context.Background(), path, os.Stderr)
+		if missing, ok := errors.AsType[*toolchain.Missing](err); ok {
+			fmt.Fprintln(os.Stderr, "programs: left out:", missing)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(examples, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(folder, name+".wasm")
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, module, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
