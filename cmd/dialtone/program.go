@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/samber/lo"
 
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
@@ -18,7 +23,7 @@ import (
 // Flags of run that are for one sort of file.
 var (
 	kernelFlags  = []string{"kernel", "grid", "block"}
-	programFlags = []string{"instances", "per-lane", "memory", "tier"}
+	programFlags = []string{"instances", "per-lane", "memory", "tier", "listen"}
 )
 
 // sort finds out what the file is, and refuses flags that say nothing about it.
@@ -43,7 +48,30 @@ func (j *job) sort(changed func(flag string) bool) error {
 	if _, err := parseBytes(j.memory); err != nil {
 		return usagef("--memory %s: %w", j.memory, err)
 	}
+	if tiers := program.Tiers(); j.tier != "" && !slices.Contains(tiers, program.Tier(j.tier)) {
+		return usagef("--tier %s: there are %s", j.tier, strings.Join(lo.Map(tiers, func(t program.Tier, _ int) string { return string(t) }), ", "))
+	}
+	for _, address := range j.listen {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return usagef("--listen %s: the form is HOST:PORT, as in localhost:8080, or :8080 for all of the machine's addresses", address)
+		}
+	}
 	return nil
+}
+
+// listeners opens what --listen names. Where the port is left to the system, it tells the address.
+func (p *process) listeners(j job) (all []net.Listener, err error) {
+	for _, address := range j.listen {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return all, usagef("--listen %s: %w", address, err)
+		}
+		all = append(all, l)
+		if _, port, _ := net.SplitHostPort(address); port == "0" || port == "" {
+			fmt.Fprintf(p.stderr, "dialtone: listening at %v\n", l.Addr())
+		}
+	}
+	return all, nil
 }
 
 // parseBytes reads a size such as 64MiB; "" is 0.
@@ -64,12 +92,24 @@ func parseBytes(s string) (uint64, error) {
 	return n << shift, nil
 }
 
+// words is where a compiler writes: standard error, without what is shown there of the progress.
+func (p *process) words() io.Writer {
+	return writer(func(b []byte) (int, error) {
+		p.progress.done()
+		return p.stderr.Write(b)
+	})
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
 func (p *process) runProgram(ctx context.Context, rt *hostcall.Runtime, j job, allowed policy.Policy) error {
 	uri := rt.Device().Info().URI
 	if j.kind != toolchain.Module {
 		p.stage("compiling %s (%v)", j.file, j.kind)
 	}
-	module, err := toolchain.Build(ctx, j.file, p.stderr)
+	module, err := toolchain.Build(ctx, j.file, p.words())
 	if err != nil {
 		return err
 	}
@@ -81,6 +121,15 @@ func (p *process) runProgram(ctx context.Context, rt *hostcall.Runtime, j job, a
 	what := uri + ": " + j.file
 	p.progress.done()
 	p.tell(what)
+	allowed.Listen, err = p.listeners(j)
+	defer func() {
+		for _, l := range allowed.Listen {
+			l.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 
 	defer service.CatchSIGPIPE()()
 	defer p.lingering()()

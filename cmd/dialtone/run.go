@@ -25,6 +25,7 @@ type job struct {
 	transport      string
 	grid, block    dims
 	dirs, env      []string
+	listen         []string
 	timeout        time.Duration
 	file           string
 	args           []string
@@ -44,12 +45,13 @@ func (p *process) newRun() *cobra.Command {
 		Long: `Runs a program on a device and serves what it asks for meanwhile. FILE is
 
   NAME.wasm          a WebAssembly module for WASI preview 1
-  NAME.rs NAME.c     a Rust or C program, which rustc or clang compiles to one
+  NAME.rs, NAME.c    a Rust or C program: rustc or clang makes a module of it
   NAME.go, a folder  a Go program, or a package of Go or Cargo, likewise
   NAME.kernel.c      kernel C: one of the file's kernels is launched
 
 Flags behind FILE belong to the program: its argument 0 is FILE, what follows are the others.
-It has the standard streams, the clocks and random bytes; --dir and --env give it more.
+It has the standard streams, the clocks and random bytes; --dir, --env and --listen give it
+more.
 
 The exit code is the program's: the low eight bits of what it exited with, 0 if it simply
 ended; of several instances, that of the first which is not 0. 1 is a program that does not
@@ -59,6 +61,7 @@ The first Ctrl-C ends the run, the second does not wait for it.`,
 		Example: `  dialtone run hello.rs
   dialtone run --dir data:/data:ro ./cmd/count /data
   dialtone run --instances 1000 simulate.wasm
+  dialtone run --listen localhost:8080 server.go
   dialtone run --dir .:/ examples/hello/hello.kernel.c
   dialtone run --grid 64 --block 8x8 --device opencl:0 mandelbrot.kernel.c
   dialtone run --dir src:/src:ro --dir out:/out --env LANG=C count.kernel.c --fast /src`,
@@ -73,24 +76,26 @@ The first Ctrl-C ends the run, the second does not wait for it.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
+	f.SortFlags = false
 	f.StringVar(&j.device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
-	f.StringVar(&j.kernel, "kernel", "", "the `name` of the kernel, if the file has several")
-	transportFlag(cmd, &j.transport)
-	f.Var(&j.grid, "grid", "`groups` in up to three dimensions: N, NxM or NxMxK (default 1)")
-	f.Var(&j.block, "block", "work-`items` of a group, likewise (default 1)")
-	f.IntVar(&j.instances, "instances", 1, "run so many instances of a program, each with a memory of its own: `N`")
-	f.BoolVar(&j.perLane, "per-lane", false, "an instance in each lane of a subgroup, not one for each subgroup")
-	f.StringVar(&j.memory, "memory", "", "`bytes` that an instance's memory may have, as in 64MiB (default by the device, at most 256MiB)")
-	f.StringVar(&j.tier, "tier", "", "regions: loops that only compute are compiled for the device; interpreter: nothing is (default `regions`)")
 	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the program, `HOST[:GUEST[:ro]]`; may be repeated")
 	f.StringArrayVar(&j.env, "env", nil, "set a variable of the program's environment, `K=V`; may be repeated")
 	f.DurationVar(&j.timeout, "timeout", 0, "end the program after that `time`, as in 30s (default none)")
+	transportFlag(cmd, &j.transport)
+	f.IntVar(&j.instances, "instances", 1, "not for kernels: run `N` instances of the program, each with a memory of its own")
+	f.BoolVar(&j.perLane, "per-lane", false, "likewise: an instance in each lane of a subgroup, not one for each subgroup")
+	f.StringVar(&j.memory, "memory", "", "likewise: `bytes` that an instance's memory may have, as in 64MiB (default by the device, at most 256MiB)")
+	f.StringVar(&j.tier, "tier", "", "likewise: `regions`, loops that only compute are compiled for the device, or interpreter, nothing is (default regions)")
+	f.StringArrayVar(&j.listen, "listen", nil, "likewise: let the program accept TCP connections at `HOST:PORT`, as a descriptor behind the directories; may be repeated")
+	f.StringVar(&j.kernel, "kernel", "", "for kernels: the `name`, if the file has several")
+	f.Var(&j.grid, "grid", "likewise: `groups` in up to three dimensions: N, NxM or NxMxK (default 1)")
+	f.Var(&j.block, "block", "likewise: work-`items` of a group (default 1)")
 	return cmd
 }
 
 // transportFlag is that of every command which plans.
 func transportFlag(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVar(to, "transport", "", "how calls reach the host, `mailbox` or relaunch; what the plan chooses if not given")
+	cmd.Flags().StringVar(to, "transport", "", "the `way` of calls to the host, mailbox or relaunch; what the plan chooses if not given")
 }
 
 // grace is how long a kernel may take to end once its run is over.

@@ -18,8 +18,10 @@ package toolchain
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +53,9 @@ const known = "a .kernel.c, .wasm, .go, .rs or .c file, or the folder of a Go or
 // KindOf says what path names, or why that is nothing to run.
 func KindOf(path string) (Kind, error) {
 	info, err := os.Stat(path)
-	if err != nil {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return 0, fmt.Errorf("%s: %w", path, failed.Err)
+	} else if err != nil {
 		return 0, err
 	}
 	if info.IsDir() {
