@@ -285,7 +285,11 @@ func (p *Program) pages(info hal.Info, l Launch) (int, error) {
 		return 0, fmt.Errorf("%s: the program begins with %s of memory, and may have %s: %w", p.name, size(least), size(most), hal.ErrInvalid)
 	}
 	if all := most * uint64(l.Instances); info.Memory > 0 && all > info.Memory {
-		return 0, fmt.Errorf("%s: %d instances of %s need %s, %s has %s: %w", p.name, l.Instances, size(most), size(all), info.URI, size(info.Memory), hal.ErrInvalid)
+		wanted := "a memory of " + size(all)
+		if l.Instances > 1 {
+			wanted = fmt.Sprintf("%d instances with %s of memory each, %s in all", l.Instances, size(most), size(all))
+		}
+		return 0, fmt.Errorf("%s: no room for %s: %s has %s: %w", p.name, wanted, info.URI, size(info.Memory), hal.ErrInvalid)
 	}
 	return int(most / pageBytes), nil
 }

@@ -81,12 +81,22 @@ func launch(t *testing.T, dev *hal.Device, kernel string, flags ...string) *sess
 	if err := os.WriteFile(file, []byte(kernels), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s := start(t, append(append([]string{"--device", dev.Info().URI, "--kernel", kernel}, flags...), file)...)
+	if line, err := s.lines.ReadString('\n'); !strings.HasPrefix(line, "ready") {
+		t.Fatalf("first line %q, %v; stderr %s", line, err, &s.stderr)
+	}
+	return s
+}
+
+// start runs something in a process of its own.
+func start(t *testing.T, args ...string) *session {
+	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &session{t: t, command: exec.Command(executable)}
-	s.command.Args = append(append([]string{"dialtone", "run", "--device", dev.Info().URI, "--kernel", kernel}, flags...), file)
+	s.command.Args = append([]string{"dialtone", "run"}, args...)
 	s.command.Stderr = &s.stderr
 	s.command.WaitDelay = 10 * time.Second
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -100,9 +110,6 @@ func launch(t *testing.T, dev *hal.Device, kernel string, flags ...string) *sess
 	}
 	t.Cleanup(func() { s.command.Process.Kill() })
 	s.lines = bufio.NewReader(s.stdout)
-	if line, err := s.lines.ReadString('\n'); !strings.HasPrefix(line, "ready") {
-		t.Fatalf("first line %q, %v; stderr %s", line, err, &s.stderr)
-	}
 	return s
 }
 

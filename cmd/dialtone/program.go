@@ -17,6 +17,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
 	"github.com/dialtone-gpu/dialtone/hostcall/service"
 	"github.com/dialtone-gpu/dialtone/program"
+	"github.com/dialtone-gpu/dialtone/program/bytecode"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
@@ -45,8 +46,10 @@ func (j *job) sort(changed func(flag string) bool) error {
 	if j.instances < 1 {
 		return usagef("--instances %d: at least 1", j.instances)
 	}
-	if _, err := parseBytes(j.memory); err != nil {
+	if n, err := parseBytes(j.memory); err != nil {
 		return usagef("--memory %s: %w", j.memory, err)
+	} else if j.memory != "" && n < bytecode.PageBytes {
+		return usagef("--memory %s: at least %d KiB, a page of WebAssembly", j.memory, bytecode.PageBytes>>10)
 	}
 	if tiers := program.Tiers(); j.tier != "" && !slices.Contains(tiers, program.Tier(j.tier)) {
 		return usagef("--tier %s: there are %s", j.tier, strings.Join(lo.Map(tiers, func(t program.Tier, _ int) string { return string(t) }), ", "))
@@ -149,29 +152,57 @@ func (p *process) runProgram(ctx context.Context, rt *hostcall.Runtime, j job, a
 	return exited(res.ExitCode())
 }
 
-// mostTraps are told one by one.
+// mostTraps are told, each with the instances that ended so.
 const mostTraps = 5
 
-// trapped says which instances trapped; nil if none did.
+// trapped says what instances trapped, and which; nil if none did.
 func trapped(what string, res program.Result) error {
-	var said []string
-	more := 0
+	var traps []string // different ones, as they came first
+	instances := map[string][]int{}
 	for i, e := range res.Ends {
-		switch {
-		case e.Trap == nil:
-		case len(said) == mostTraps:
-			more++
-		case len(res.Ends) == 1:
-			said = append(said, e.Trap.Error())
-		default:
-			said = append(said, fmt.Sprintf("instance %d: %v", i, e.Trap))
+		if e.Trap == nil {
+			continue
 		}
+		text := e.Trap.Error()
+		if instances[text] == nil {
+			traps = append(traps, text)
+		}
+		instances[text] = append(instances[text], i)
 	}
-	if len(said) == 0 {
+	if traps == nil {
 		return nil
 	}
-	if more > 0 {
-		said = append(said, fmt.Sprintf("and %d instances more", more))
+	said := lo.Map(traps[:min(len(traps), mostTraps)], func(text string, _ int) string {
+		if len(res.Ends) == 1 {
+			return text
+		}
+		return fmt.Sprintf("%s (%s)", text, numbered(instances[text]))
+	})
+	if more := len(traps) - len(said); more > 0 {
+		said = append(said, fmt.Sprintf("%d other traps", more))
 	}
 	return fmt.Errorf("%s: %s", what, strings.Join(said, "; "))
+}
+
+// numbered names instances: those that follow each other by the first and the last of them, and not more than five times.
+func numbered(instances []int) string {
+	const most = 5
+	var parts []string
+	rest := instances
+	for len(rest) > 0 && len(parts) < most {
+		n := 1
+		for n < len(rest) && rest[n] == rest[0]+n {
+			n++
+		}
+		part := strconv.Itoa(rest[0])
+		if n > 1 {
+			part += "-" + strconv.Itoa(rest[n-1])
+		}
+		parts, rest = append(parts, part), rest[n:]
+	}
+	text := lo.Ternary(len(instances) > 1, "instances ", "instance ") + strings.Join(parts, ", ")
+	if len(rest) > 0 {
+		text += fmt.Sprintf(" and %d more", len(rest))
+	}
+	return text
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
+	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
 // caches is where all commands of a test run keep what they compiled and probed.
@@ -64,7 +67,8 @@ func scripts(dir string, dev *hal.Device) testscript.Params {
 				return err
 			}
 			repository, err := filepath.Abs("../..")
-			e.Vars = append(e.Vars, "DEVICE="+uri, "REPOSITORY="+repository, "DIALTONE="+binary)
+			// HOME of scripts is no folder, but compilers of programs keep themselves there, and what they have compiled.
+			e.Vars = append(e.Vars, "DEVICE="+uri, "REPOSITORY="+repository, "DIALTONE="+binary, "REAL_HOME="+os.Getenv("HOME"))
 			return err
 		},
 		Condition: func(name string) (bool, error) {
@@ -73,11 +77,14 @@ func scripts(dir string, dev *hal.Device) testscript.Params {
 				return backend == name, nil
 			case "parallel": // two groups run at once
 				return units > 1, nil
+			case "builds:go", "builds:rs", "builds:c":
+				return builds[strings.TrimPrefix(name, "builds:")]()
 			}
 			return false, fmt.Errorf("no condition %s", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"makes": makes,
 			"json":  lookup,
 		},
 		RequireExplicitExec: true,
@@ -93,6 +100,39 @@ func TestDeviceScripts(t *testing.T) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		testscript.Run(t, scripts("testdata/script/device", dev))
 	})
+}
+
+// builds says whether the machine has what makes programs of files with a suffix.
+var builds = map[string]func() (bool, error){
+	"go": builder("a.go", "package main\n\nfunc main() {}\n"), "rs": builder("a.rs", "fn main() {}\n"), "c": builder("a.c", "int main(void) { return 0; }\n"),
+}
+
+func builder(name, text string) func() (bool, error) {
+	return sync.OnceValues(func() (bool, error) {
+		folder, err := os.MkdirTemp(caches, "")
+		if err != nil {
+			return false, err
+		}
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return false, err
+		}
+		_, err = toolchain.Build(context.Background(), path, os.Stderr)
+		if _, missing := errors.AsType[*toolchain.Missing](err); missing {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// makes FILE MODULE has the machine's compilers make a module.
+func makes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: makes FILE MODULE")
+	}
+	module, err := toolchain.Build(context.Background(), ts.MkAbs(args[0]), ts.Stderr())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), module, 0o600))
 }
 
 // exits CODE [within DURATION] PROGRAM [ARGS...] runs a program that has to end with that code.
