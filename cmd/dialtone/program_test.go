@@ -42,12 +42,12 @@ int main(int argc, char **argv) {
 }
 `
 
-// TestEndless: a program without an end is ended, by either transport, and what it has written is there.
+// TestEndless: a program without an end is ended, by the transport that the plan chooses and by relaunch, and what it has written is there.
 func TestEndless(t *testing.T) {
 	module := file(t, "endless.wasm", wasmtest.Build(t, file(t, "endless.c", []byte(endless))))
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		for _, transport := range []string{"mailbox", "relaunch"} {
-			t.Run(transport, func(t *testing.T) {
+		for name, transport := range map[string]string{"chosen": "", "relaunch": "relaunch"} {
+			t.Run(name, func(t *testing.T) {
 				uri := dev.Info().URI
 				flags := []string{"--device", uri, "--transport", transport, "--tier", "interpreter", "--memory", "2MiB"}
 				run := func(more ...string) *session { return start(t, slices.Concat(flags, more)...) }
@@ -119,7 +119,7 @@ func TestListen(t *testing.T) {
 	module := file(t, "server.wasm", wasmtest.Build(t, file(t, "server.go", []byte(server))))
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		port := free(t)
-		flags := []string{"--device", dev.Info().URI, "--tier", "interpreter", "--memory", "16MiB", "--dir", t.TempDir() + ":/", "--listen", "localhost:0", "--listen", port}
+		flags := []string{"--device", dev.Info().URI, "--tier", "interpreter", "--memory", "16MiB", "--dir", t.TempDir() + ":/", "--listen", "127.0.0.1:0", "--listen", port}
 		s := start(t, append(flags, module)...)
 		if line, err := s.lines.ReadString('\n'); line != "ready\n" {
 			code, _ := s.end(10 * time.Second)

@@ -85,7 +85,8 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
 #endif
         } else {
             own[VM_STATE_TRAP] = vm.trap;
-            if (vm.trap == VM_STOP_END || VM_TRAPPED == VM_NOT_REPORTED) return;
+            if (vm.trap == VM_STOP_END) return;
+            if (VM_TRAPPED == VM_NOT_REPORTED) return;
             own[VM_STATE_ARGS] = vm.trap;
             own[VM_STATE_ARGS + 1u] = vm_function(image, own[VM_STATE_PC] - 1u);
             own[VM_STATE_ARGS + 2u] = own[VM_STATE_PC] - 1u;
