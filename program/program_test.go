@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 	devicetest.EmulateWarps()
 	devicetest.EmulateHIP()
 	devicetest.EmulateMetal()
+	if infos, _ := hal.Devices(context.Background()); !slices.ContainsFunc(infos, func(i hal.Info) bool { return !i.Sim }) {
+		fmt.Println("no example runs: there is no device") // and it cannot skip
+		flag.Set("test.skip", "^Example")
+	}
 	devicetest.Main(m)
 }
 
