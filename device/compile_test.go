@@ -18,6 +18,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
+	"github.com/dialtone-gpu/dialtone/program/region/regiontest"
 )
 
 // everyFile gives kernel files that together use all of the library, and all instructions of ordinary programs, assembled for a dialect.
@@ -58,6 +59,7 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 		}
 	}
 	add("operations.kernel.c", machinetest.Kernel())
+	add("regions.kernel.c", regiontest.ComputeKernel())
 	add("soft.kernel.c", "#define VM_SOFT_FLOAT 1\n"+machinetest.Kernel())
 	return all
 }
