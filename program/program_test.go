@@ -65,6 +65,14 @@ func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)
 	})
 }
 
+// compiledElsewhere skips regions, which take seconds to compile, but for two kinds of devices.
+func compiledElsewhere(t *testing.T, on target) {
+	t.Helper()
+	if info := on.Device().Info(); on.tier == program.Regions && (info.Sim || info.URI == "warp:0") {
+		t.Skip("regions take long to compile: TestAsWazero has some here, and this test has them on other devices")
+	}
+}
+
 func load(t *testing.T, on target, module []byte) *program.Program {
 	t.Helper()
 	p, err := program.Load(t.Context(), on.Runtime, "test.wasm", module, program.Options{Tier: on.tier})
@@ -116,7 +124,10 @@ func TestAsWazero(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
 		for _, c := range programs {
 			t.Run(c.name, func(t *testing.T) {
-				if c.name == "go/jsonq" && on.tier != program.Interpreter {
+				if c.name != "c/compute.c" && on.tier == program.Regions && on.Device().Info().URI != "cpu:0" {
+					t.Skip("each program's regions are compiled by themselves: all of them on cpu:0, and one program's elsewhere")
+				}
+				if c.name == "go/jsonq" && on.tier == program.Regions {
 					t.Skip("a Go program's regions take long to compile, and are of the same kind as the others'")
 				}
 				module := wasmtest.Example(t, c.name)
@@ -218,6 +229,7 @@ func TestTraps(t *testing.T) {
 // TestEndless has a program that does not end by itself: what it printed is there, and the run ends soon after its context.
 func TestEndless(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		compiledElsewhere(t, on)
 		p := load(t, on, source(t, misbehaves))
 		ran(t, p, program.Launch{Policy: policy.Policy{Args: []string{"p", "0"}}}) // some drivers compile now
 		ctx, cancel := context.WithCancel(t.Context())
@@ -252,6 +264,7 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 // TestInstances has many instances, one for each subgroup and one for each lane, draw one picture.
 func TestInstances(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		compiledElsewhere(t, on)
 		module := wasmtest.Example(t, "c/mandelbrot.c")
 		p := load(t, on, module)
 		draw := func(l program.Launch) []byte {
@@ -287,7 +300,7 @@ func TestLoadErrors(t *testing.T) {
 		library := []byte("\x00asm\x01\x00\x00\x00")
 		imports := func(module, name string) []byte {
 			body := fmt.Sprintf("\x01%c%s%c%s\x00\x00", len(module), module, len(name), name)
-			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                                        // type 0: [] -> []
+			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                               // type 0: [] -> []
 			b = append(append(append(b, 2, byte(len(body))), body...), "\x07\x0a\x01\x06_start\x00\x00"...) // exported as _start
 			return b
 		}
