@@ -20,6 +20,7 @@ const (
 	Copy
 	GlobalGet
 	GlobalSet
+	GlobalMove
 	BranchIf
 	Branch
 	ReturnValue
@@ -133,6 +134,7 @@ VM_CALL(VM_D, entry + 1u, (hc_u32)code[2u * entry + 1u]);`},
 	Finish:      {Name: "finish", C: "vm->trap = VM_STOP_END;"},
 	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[VM_LOW];"},
 	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[VM_LOW] = x;"},
+	GlobalMove:  {Name: "global.move", Fields: "d a low high", Value: true, C: "r = (hc_u32)x + (hc_u32)w1;\nvm->globals[VM_HIGH] = r;"},
 	MemorySize:  {Name: "memory.size", Fields: "d", Value: true, C: "r = vm->bytes >> 16;"},
 	MemoryGrow:  {Name: "memory.grow", Fields: "d a", Value: true, C: "r = vm_grow(vm, state[VM_STATE_LIMIT], (hc_u32)x);"},
 	MemoryInit: {Name: "memory.init", Fields: "a b c high",
