@@ -34,6 +34,8 @@
 //	store  of slot b: slot a + upper half, or with index slot a + (slot d << upper half); + lower half
 //	       with imm, of the upper half, sign-extended: slot a + lower half
 //
+// Instructions that take 32 bits take the lower half of a slot, whatever the upper one is; those that give 32 bits set it to 0.
+//
 // In front of a function's first instruction is one that is not executed: Function, with the size of the frame.
 //
 // One table has all instructions, with their names, their parts for people (Disassemble) and what they do in C (Info.C).

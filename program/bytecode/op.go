@@ -108,7 +108,8 @@ func (o Op) String() string { return o.Info().Name }
 //	ip          the next instruction              vm     the vm_state
 //	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
 //	VM_LOW VM_HIGH  halves of the second word
-//	VM_JUMP(t)  goes on at instruction t          VM_CALL(d, entry, frame) calls a function
+//	VM_JUMP(t)  goes on at instruction t          VM_JUMP_NEAR() at the one that d names
+//	VM_CALL(d, entry, frame) calls a function     VM_RETURN returns from it
 //	state       the state of the instance, image  what all instances share; words in them have names
 var control = [firstOperation]Info{
 	Function:    {Name: "function", Fields: "low high"},
