@@ -19,13 +19,14 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/program/interpreter"
 	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
+	"github.com/dialtone-gpu/dialtone/program/region/regiontest"
 	"github.com/dialtone-gpu/dialtone/program/wasi"
 )
 
-// programs is the kernel that runs ordinary programs.
-const programs = "program.kernel.c"
+// programs is the file that runs ordinary programs. Compilers for devices take seconds for it.
+const programs = "vm.kernel.c"
 
-// everyFile gives kernel files that together use all of the library, and all instructions of ordinary programs, assembled for a dialect.
+// everyFile gives kernel files that together use all of the library, and the one that runs ordinary programs, assembled for a dialect.
 func everyFile(t *testing.T, dialect string, defines ...string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -62,10 +63,10 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 			add(path, text)
 		}
 	}
-	add("operations.kernel.c", machinetest.Kernel())
-	add("soft.kernel.c", "#define VM_SOFT_FLOAT 1\n"+machinetest.Kernel())
 	trap := 0 // the call by which it would tell of one
 	add(programs, interpreter.Source(interpreter.Parts{Host: wasi.KernelSource, Trapped: &trap}))
+	add("regions.kernel.c", regiontest.ComputeKernel())
+	add("soft.kernel.c", "#define VM_SOFT_FLOAT 1\n"+machinetest.Kernel())
 	return all
 }
 
@@ -115,9 +116,6 @@ func TestC11Compiles(t *testing.T) {
 	prelude := read(t, "../backend/cpu/native/abi.h") + read(t, "../backend/cpu/native/bind.h")
 	for _, defines := range [][]string{nil, {"HC_DEVICE_CLOCK"}, {device.Relaunch, "HC_DEVICE_CLOCK"}} {
 		files := everyFile(t, "c11", defines...)
-		if len(defines) < 2 {
-			delete(files, programs) // the cpu device compiles that, by the same compilers
-		}
 		for name := range files {
 			files[name] = prelude + files[name]
 		}
@@ -158,7 +156,7 @@ func TestOpenCLCompiles(t *testing.T) {
 func TestOpenCLHasNoVariadicMacros(t *testing.T) {
 	clang := find(t, clangs...)
 	preprocess := func(text string) string {
-		cmd := exec.Command(clang, "-x", "cl", "-cl-std=CL1.2", "-E", "-o", os.DevNull, "-Wpedantic", "-Wno-unknown-pragmas", "-")
+		cmd := exec.Command(clang, "-x", "cl", "-cl-std=CL1.2", "-E", "-o", filepath.Join(t.TempDir(), "text"), "-Wpedantic", "-Wno-unknown-pragmas", "-")
 		cmd.Stdin = strings.NewReader(text)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -239,7 +237,7 @@ func TestCUDACompiles(t *testing.T) {
 		if arch == "sm_90" {
 			maps.Copy(files, relaunched(t, "cuda-c++"))
 		} else {
-			delete(files, programs) // it takes seconds, and only the library knows architectures
+			delete(files, programs) // only the library knows architectures
 		}
 		files["native floats"] = "#define PROBE_NATIVE 1\n" + files["floats.kernel.c"]
 		for name, text := range files {
@@ -314,7 +312,7 @@ func TestHIPCompiles(t *testing.T) {
 				}
 				for name, text := range everyFile(t, "hip-c++", defines...) {
 					if name == programs && arch != "gfx1201" {
-						continue // it takes seconds, and hiprtc compiles it for such architectures
+						continue // hiprtc compiles it for such architectures
 					}
 					compile(t, map[string]string{name: text}, ".hip", command...)
 					if got := amdgpu(t, object); got != machine {
