@@ -11,14 +11,15 @@ import (
 func (p *process) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dialtone",
-		Short: "GPU kernels that call the operating system",
-		Long: `dialtone runs kernels that print, read files, tell the time and exit, on any vendor's GPU and
-on the host's own cores.
+		Short: "Programs on GPUs that call the operating system",
+		Long: `dialtone runs ordinary programs, in Rust, Go and C, and kernels on any vendor's GPU and on the
+host's own cores. While they run they print, read files, tell the time and exit.
 
 A device is named BACKEND:NUMBER, as in cuda:0, opencl:1 or cpu:0. Where none is named, the
 best one is taken.`,
 		Example: `  dialtone devices
   dialtone plan cuda:0
+  dialtone run --dir .:/ examples/programs/rust/hello.rs
   dialtone run --dir .:/ examples/hello/hello.kernel.c
   dialtone run --device cpu:0 --grid 64 --dir src:/ examples/grep/grep.kernel.c PATTERN /`,
 		Version:       version(),
