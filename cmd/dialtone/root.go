@@ -11,7 +11,7 @@ import (
 func (p *process) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dialtone",
-		Short: "Programs on GPUs that call the operating system",
+		Short: "Programs and kernels that call the operating system, on GPUs and other devices",
 		Long: `dialtone runs ordinary programs, in Rust, Go and C, and kernels on any vendor's GPU and on the
 host's own cores. While they run they print, read files, tell the time and exit.
 
