@@ -111,7 +111,7 @@ func expected(t testing.TB, file []byte, calls []call) []effect {
 // got makes the calls on a device.
 func (p *loaded) got(t testing.TB, image *bytecode.Image, calls []call, group int) []effect {
 	t.Helper()
-	in := p.instances(t, image, interpreter.Options{Instances: len(calls), Slots: 32 << 10, Calls: 4 << 10, Elements: 64, Fuel: 1000})
+	in := p.instances(t, image, interpreter.Options{Instances: len(calls), Slots: 32 << 10, Calls: 4 << 10, Elements: 64, Fuel: 10_000})
 	defer in.Close()
 	m := specModule{image: image}
 	for i, c := range calls {
