@@ -73,6 +73,28 @@ HC_INLINE const hc_u64 *vm_opaque_pointer(const hc_u64 *p) {
 #define VM_STORE fp[VM_D] = r; continue; } asm volatile("" : "+r"(op_));
 #define VM_NEXT continue; } asm volatile("" : "+r"(op_));
 #define VM_OTHERS { vm->trap = VM_STOP_INVALID; continue; }
+#elif defined(HC_LABELS)
+#define VM_OPAQUE(v) (v)
+#define VM_HERE ip
+#define VM_LOADED(v) ((void)0)
+#define VM_SWITCH(op) VM_GO(op)
+#define VM_CASE(n) vm_op_##n: if (vm->trap != 0u) __builtin_unreachable();
+#define VM_GO(op) goto *labels[op];
+#define VM_AGAIN                                                       \
+        if (vm->trap != 0u) break;                                      \
+        w0 = n0;                                                          \
+        w1 = n1;                                                         \
+        x = fp[VM_A];                                                   \
+        y = fp[VM_B];                                                   \
+        y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : y; \
+        ip += 2;                                                              \
+        n0 = ip[0];                                                        \
+        n1 = ip[1];                                                            \
+        VM_STEP();                                                             \
+        VM_GO((hc_u32)w0 & VM_OP_MASK)
+#define VM_STORE fp[VM_D] = r; VM_AGAIN
+#define VM_NEXT VM_AGAIN
+#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; break;
 #else
 #define VM_OPAQUE(v) (v)
 #define VM_HERE ip
@@ -100,9 +122,12 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
 #ifdef VM_COUNT_STEPS
     hc_u64 steps = state[VM_STATE_STEPS];
 #endif
+#ifdef HC_LABELS
+    static const void *const labels[] = {@LABELS@};
+#endif
     own.trap = 0u;
     do {
-        const hc_u64 w0 = n0, w1 = n1;
+        hc_u64 w0 = n0, w1 = n1;
         hc_u64 x = fp[VM_A], y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B], r;
         ip += 2;
         n0 = ip[0];
