@@ -1,5 +1,5 @@
 // Command programs builds the example programs into a folder, each under its name in examples/programs with .wasm behind it, for machines
-// without compilers: what DIALTONE_TEST_PROGRAMS names. What cannot be built here is left out with a word about it.
+// without compilers: what DIALTONE_TEST_PROGRAMS and dialtone bench programs --programs name. What cannot be built here is left out with a word about it.
 //
 //	go run .ci/programs.go FOLDER
 package main
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dialtone-gpu/dialtone/internal/bench"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
@@ -56,5 +57,15 @@ func buildAll(folder string) error {
 			return err
 		}
 	}
-	return nil
+	return native(folder, "rust/sort.rs")
+}
+
+// native builds a program for this machine's processor, which the bench compares with.
+func native(folder, name string) error {
+	err := bench.Native(context.Background(), filepath.Join(examples, name), filepath.Join(folder, name+".native"), os.Stderr)
+	if missing, ok := errors.AsType[*toolchain.Missing](err); ok {
+		fmt.Fprintln(os.Stderr, "programs: left out:", missing)
+		return nil
+	}
+	return err
 }
