@@ -1,5 +1,6 @@
-// Command programs builds the example programs into a folder, each under its name in examples/programs with .wasm behind it, for machines
-// without compilers: what DIALTONE_TEST_PROGRAMS and dialtone bench programs --programs name. What cannot be built here is left out with a word about it.
+// Command programs builds the example programs and those of tests into a folder, each under its path with .wasm behind it, for machines
+// without compilers: what DIALTONE_TEST_PROGRAMS and dialtone bench programs --programs name. What cannot be built here is left out with a
+// word about it.
 //
 //	go run .ci/programs.go FOLDER
 package main
@@ -15,7 +16,8 @@ import (
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
-const examples = "examples/programs"
+// places are patterns of the paths of programs.
+var places = []string{"examples/programs/*/*", "program/testdata/programs/*"}
 
 func main() {
 	if len(os.Args) != 2 {
@@ -29,12 +31,16 @@ func main() {
 }
 
 func buildAll(folder string) error {
-	paths, err := filepath.Glob(filepath.Join(examples, "*", "*"))
-	if err == nil && len(paths) == 0 {
-		err = errors.New("there is no " + examples + " here")
-	}
-	if err != nil {
-		return err
+	var paths []string
+	for _, place := range places {
+		some, err := filepath.Glob(place)
+		if err == nil && len(some) == 0 {
+			err = errors.New("there is no " + place + " here")
+		}
+		if err != nil {
+			return err
+		}
+		paths = append(paths, some...)
 	}
 	for _, path := range paths {
 		module, err := toolchain.Build(context.Background(), path, os.Stderr)
@@ -45,11 +51,7 @@ func buildAll(folder string) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(examples, path)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(folder, name+".wasm")
+		to := filepath.Join(folder, path+".wasm")
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
@@ -57,12 +59,12 @@ func buildAll(folder string) error {
 			return err
 		}
 	}
-	return native(folder, "rust/sort.rs")
+	return native(folder, "examples/programs/rust/sort.rs")
 }
 
 // native builds a program for this machine's processor, which the bench compares with.
-func native(folder, name string) error {
-	err := bench.Native(context.Background(), filepath.Join(examples, name), filepath.Join(folder, name+".native"), os.Stderr)
+func native(folder, path string) error {
+	err := bench.Native(context.Background(), path, filepath.Join(folder, path+".native"), os.Stderr)
 	if missing, ok := errors.AsType[*toolchain.Missing](err); ok {
 		fmt.Fprintln(os.Stderr, "programs: left out:", missing)
 		return nil

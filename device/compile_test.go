@@ -17,10 +17,13 @@ import (
 	"github.com/dialtone-gpu/dialtone/device"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
+	"github.com/dialtone-gpu/dialtone/program/interpreter"
 	"github.com/dialtone-gpu/dialtone/program/machine/machinetest"
+	"github.com/dialtone-gpu/dialtone/program/region/regiontest"
+	"github.com/dialtone-gpu/dialtone/program/wasi"
 )
 
-// everyFile gives kernel files that together use all of the library, and all instructions of ordinary programs, assembled for a dialect.
+// everyFile gives kernel files that together use all of the library, and the one that runs ordinary programs, assembled for a dialect.
 func everyFile(t *testing.T, dialect string, defines ...string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -57,7 +60,8 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 			add(path, text)
 		}
 	}
-	add("operations.kernel.c", machinetest.Kernel())
+	add("vm.kernel.c", interpreter.Source(interpreter.Parts{Host: wasi.KernelSource}))
+	add("regions.kernel.c", regiontest.ComputeKernel())
 	add("soft.kernel.c", "#define VM_SOFT_FLOAT 1\n"+machinetest.Kernel())
 	return all
 }

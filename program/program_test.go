@@ -65,6 +65,14 @@ func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)
 	})
 }
 
+// compiledElsewhere skips regions, which take seconds to compile, but for two kinds of devices.
+func compiledElsewhere(t *testing.T, on target) {
+	t.Helper()
+	if info := on.Device().Info(); on.tier == program.Regions && (info.Sim || info.URI == "warp:0") {
+		t.Skip("regions take long to compile: TestAsWazero has some here, and this test has them on other devices")
+	}
+}
+
 func load(t *testing.T, on target, module []byte) *program.Program {
 	t.Helper()
 	p, err := program.Load(t.Context(), on.Runtime, "test.wasm", module, program.Options{Tier: on.tier})
@@ -116,7 +124,10 @@ func TestAsWazero(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
 		for _, c := range programs {
 			t.Run(c.name, func(t *testing.T) {
-				if c.name == "go/jsonq" && on.tier != program.Interpreter {
+				if c.name != "c/compute.c" && on.tier == program.Regions && on.Device().Info().URI != "cpu:0" {
+					t.Skip("each program's regions are compiled by themselves: all of them on cpu:0, and one program's elsewhere")
+				}
+				if c.name == "go/jsonq" && on.tier == program.Regions {
 					t.Skip("a Go program's regions take long to compile, and are of the same kind as the others'")
 				}
 				module := wasmtest.Example(t, c.name)
@@ -138,57 +149,13 @@ func TestAsWazero(t *testing.T) {
 	})
 }
 
-// source builds a C program that a test needs.
-func source(t *testing.T, text string) []byte {
-	t.Helper()
-	sources.mutex.Lock()
-	path := sources.paths[text]
-	if path == "" {
-		folder, err := os.MkdirTemp("", "dialtone-test-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		path = filepath.Join(folder, "program.c")
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		sources.paths[text] = path
-	}
-	sources.mutex.Unlock()
-	return wasmtest.Build(t, path)
-}
-
-var sources = struct {
-	mutex sync.Mutex
-	paths map[string]string
-}{paths: map[string]string{}}
-
-const misbehaves = `
-#include <stdio.h>
-#include <stdlib.h>
-int deep(int n) { volatile char b[64]; b[0] = n; return n == 0 ? 0 : deep(n + 1) + b[0]; }
-__attribute__((noinline)) int divide(int a, int b) { return a / b; }
-int main(int argc, char **argv) {
-    const char *number = getenv("DIALTONE_INSTANCE");
-    volatile int turns = 0;
-    printf("instance %s\n", number);
-    fflush(stdout);
-    switch (argv[1][0] == '*' ? "0dmux"[atoi(number)] : argv[1][0]) {
-    case 'd': return divide(1, 0);
-    case 'm': return *(volatile int *)0xfffffff0;
-    case 'u': __builtin_trap();
-    case 's': return deep(1);
-    case 'x': exit(7);
-    case 'l': for (;;) turns++;
-    }
-    return 0;
-}
-`
+// misbehaves does what it must not, as its first argument says.
+const misbehaves = "program/testdata/programs/misbehaves.c"
 
 // TestTraps has programs do what they must not: they end, with the cause and the function, and others go on.
 func TestTraps(t *testing.T) {
 	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
-		p := load(t, on, source(t, misbehaves))
+		p := load(t, on, wasmtest.Program(t, misbehaves))
 		for arg, want := range map[string]struct {
 			cause    machine.Trap
 			function string
@@ -218,7 +185,8 @@ func TestTraps(t *testing.T) {
 // TestEndless has a program that does not end by itself: what it printed is there, and the run ends soon after its context.
 func TestEndless(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
-		p := load(t, on, source(t, misbehaves))
+		compiledElsewhere(t, on)
+		p := load(t, on, wasmtest.Program(t, misbehaves))
 		ran(t, p, program.Launch{Policy: policy.Policy{Args: []string{"p", "0"}}}) // some drivers compile now
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -252,6 +220,7 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 // TestInstances has many instances, one for each subgroup and one for each lane, draw one picture.
 func TestInstances(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
+		compiledElsewhere(t, on)
 		module := wasmtest.Example(t, "c/mandelbrot.c")
 		p := load(t, on, module)
 		draw := func(l program.Launch) []byte {
@@ -287,7 +256,7 @@ func TestLoadErrors(t *testing.T) {
 		library := []byte("\x00asm\x01\x00\x00\x00")
 		imports := func(module, name string) []byte {
 			body := fmt.Sprintf("\x01%c%s%c%s\x00\x00", len(module), module, len(name), name)
-			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                                        // type 0: [] -> []
+			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                               // type 0: [] -> []
 			b = append(append(append(b, 2, byte(len(body))), body...), "\x07\x0a\x01\x06_start\x00\x00"...) // exported as _start
 			return b
 		}
@@ -317,7 +286,7 @@ func TestLoadErrors(t *testing.T) {
 // TestTooMuch asks for more than there is.
 func TestTooMuch(t *testing.T) {
 	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
-		p := load(t, on, source(t, misbehaves))
+		p := load(t, on, wasmtest.Program(t, misbehaves))
 		for _, l := range []program.Launch{{Memory: 1 << 16}, {Instances: 1 << 20, Memory: 4 << 30}} {
 			_, err := p.Run(t.Context(), l)
 			if !errors.Is(err, hal.ErrInvalid) || !strings.Contains(err.Error(), "iB") {

@@ -133,11 +133,13 @@ func (b *buffer) destroy() error {
 		}
 		return nil
 	}
-	if code := d.ReleaseMemObject.Int(b.object); code != success {
-		return d.fail("clReleaseMemObject", code)
-	}
-	if b.pages != nil {
-		return pages.Free(b.pages)
-	}
-	return nil
+	return d.release(func() error {
+		if code := d.ReleaseMemObject.Int(b.object); code != success {
+			return d.fail("clReleaseMemObject", code)
+		}
+		if b.pages != nil {
+			return pages.Free(b.pages)
+		}
+		return nil
+	})
 }

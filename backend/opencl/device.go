@@ -16,6 +16,7 @@ type device struct {
 	context uintptr // cl_context
 	closed  atomic.Bool
 	lost    atomic.Pointer[hal.Error] // the first abnormal end of a kernel
+	running atomic.Int64              // kernels that the driver has, and that have not been seen to end
 }
 
 func newDevice(l *library, c candidate) (*device, error) {
@@ -68,8 +69,20 @@ func (d *device) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	if code := d.ReleaseContext.Int(d.context); code != success {
-		return d.fail("clReleaseContext", code)
+	return d.release(func() error {
+		if code := d.ReleaseContext.Int(d.context); code != success {
+			return d.fail("clReleaseContext", code)
+		}
+		return nil
+	})
+}
+
+// release gives something back to the driver. NVIDIA's waits there until nothing runs any more, whoever needs it, so that is left to a
+// goroutine as long as a kernel may run.
+func (d *device) release(do func() error) error {
+	if d.running.Load() > 0 {
+		go do()
+		return nil
 	}
-	return nil
+	return do()
 }

@@ -149,13 +149,20 @@ func (m *module) Close() error {
 		return nil
 	}
 	m.closed = true
+	var idle []*instance
 	for _, k := range m.kernels {
-		k.close()
+		idle = append(idle, k.close()...)
 	}
-	if code := m.device.ReleaseProgram.Int(m.program); code != success {
-		return m.device.fail("clReleaseProgram", code)
-	}
-	return nil
+	d := m.device
+	return d.release(func() error {
+		for _, i := range idle {
+			d.ReleaseKernel.Int(i.handle)
+		}
+		if code := d.ReleaseProgram.Int(m.program); code != success {
+			return d.fail("clReleaseProgram", code)
+		}
+		return nil
+	})
 }
 
 // kernel is an entry point. Arguments are state of a cl_kernel and enqueueing may block,
@@ -224,14 +231,14 @@ func (k *kernel) give(i *instance) {
 	k.idle = append(k.idle, i)
 }
 
-func (k *kernel) close() {
+// close takes the kernel out of use, and gives the instances that nobody uses.
+func (k *kernel) close() []*instance {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true
-	for _, i := range k.idle {
-		k.module.device.ReleaseKernel.Int(i.handle)
-	}
+	idle := k.idle
 	k.idle = nil
+	return idle
 }
 
 // bind sets one argument. "Setting Kernel Arguments". What the argument points to is on

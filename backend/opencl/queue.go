@@ -289,6 +289,7 @@ func (q *queue) reap() {
 			q.failed(e)
 		}
 		q.flying.pop()
+		q.device.running.Add(-1)
 		q.recycle(o)
 	}
 }
@@ -363,6 +364,7 @@ func (q *queue) serve() {
 	q.mu.Lock()
 	q.reap()
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
+		d.running.Add(-1)
 		q.recycle(o)
 	}
 	q.busy = false
@@ -424,6 +426,7 @@ func (q *queue) launch(o *operation) {
 	}
 	if o.ran != 0 {
 		q.flying.push(o)
+		d.running.Add(1)
 	} else {
 		q.recycle(o)
 	}

@@ -30,6 +30,10 @@ func (s *strict) await() uintptr {
 func (s *strict) library() *library {
 	function := func(f any) dl.Func { return dl.Func(purego.NewCallback(f)) }
 	succeed := function(func(uintptr) uintptr { return success })
+	waits := function(func(uintptr) uintptr {
+		<-s.ended
+		return success
+	})
 	transfer := function(func(_, _, blocks, _, _, _, _, _, _ uintptr) uintptr {
 		if uint32(blocks) != blocking {
 			return success
@@ -60,6 +64,10 @@ func (s *strict) library() *library {
 		Flush:               succeed,
 		Finish:              function(func(uintptr) uintptr { return s.await() }),
 		ReleaseCommandQueue: succeed,
+		ReleaseKernel:       waits,
+		ReleaseProgram:      waits,
+		ReleaseMemObject:    waits,
+		ReleaseContext:      waits,
 	}
 }
 
@@ -77,6 +85,7 @@ func TestWatchedWhileTheDriverWaits(t *testing.T) {
 			s := &strict{ended: make(chan struct{})}
 			d := &device{library: s.library(), candidate: candidate{limits: limits{itemSizes: [3]uintptr{1, 1, 1}}}}
 			k := &kernel{module: &module{device: d}, name: "endless"}
+			k.module.kernels = map[string]*kernel{k.name: k}
 			k.idle = append(k.idle, &instance{kernel: k, handle: 1})
 			b := borrowed(d, nil, 4)
 			made, err := d.NewQueue()
@@ -99,7 +108,7 @@ func TestWatchedWhileTheDriverWaits(t *testing.T) {
 						return
 					}
 				}
-				watched <- q.Close()
+				watched <- errors.Join(q.Close(), k.module.Close(), (&buffer{device: d, object: 1}).destroy(), d.Close())
 			}()
 			select {
 			case err := <-watched:

@@ -30,8 +30,8 @@ var clockText string
 // ProgramOptions tune a run of Programs.
 type ProgramOptions struct {
 	Options
-	// Folder has programs that were built before, each under its name in examples/programs with .wasm behind it, and rust/sort.rs.native,
-	// which is that program for this machine's processor. Empty: they are built, which takes the compilers of C and Rust.
+	// Folder has programs that were built before, as .ci/programs.go does it: each under its path with .wasm behind it, and one for this machine's
+	// processor with .native behind it. Empty: they are built, which takes the compilers of C and Rust.
 	Folder string
 	// Command is the program dialtone, to be started for what a start takes. Empty leaves that out.
 	Command string
@@ -85,7 +85,7 @@ func Programs(ctx context.Context, dev *hal.Device, opts ProgramOptions) (_ Repo
 // module is a program of examples/programs.
 func (b *programsBench) module(ctx context.Context, name string) ([]byte, error) {
 	if b.folder != "" {
-		module, err := os.ReadFile(filepath.Join(b.folder, filepath.FromSlash(name)+".wasm"))
+		module, err := os.ReadFile(b.built(name, ".wasm"))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, leftOut{err}
 		}
@@ -103,6 +103,11 @@ func (b *programsBench) module(ctx context.Context, name string) ([]byte, error)
 		return nil, fmt.Errorf("%w\n%s", err, &said)
 	}
 	return module, nil
+}
+
+// built is where a program is that was built before.
+func (b *programsBench) built(name, suffix string) string {
+	return filepath.Join(b.folder, "examples", "programs", filepath.FromSlash(name)+suffix)
 }
 
 // source writes that of a program where compilers find it.
@@ -306,7 +311,7 @@ func (b *programsBench) instances(ctx context.Context) (err error) {
 // core is what one core of this machine takes for an instance, in nanoseconds, and what it runs: the program made for the processor, as a process, without what
 // the process takes to start; or else what the cpu device makes of the module. Both are the best of several.
 func (b *programsBench) core(ctx context.Context, name, records, want string) (float64, string, error) {
-	path := filepath.Join(b.folder, filepath.FromSlash(name)+".native")
+	path := b.built(name, ".native")
 	if b.folder == "" {
 		source, err := b.source(name)
 		if err != nil {

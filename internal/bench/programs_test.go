@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { devicetest.Main(m) }
 
-// device is the first one under test.
-func device(t *testing.T) *hal.Device {
+// first is the first one under test.
+func first(t *testing.T) *hal.Device {
 	t.Helper()
 	devices := devicetest.All(t)
 	if len(devices) == 0 {
@@ -56,7 +56,7 @@ func rows(t *testing.T, report Report, want ...string) {
 }
 
 func TestPrograms(t *testing.T) {
-	dev := device(t)
+	dev := first(t)
 	for _, name := range []string{"c/compute.c", "rust/sort.rs"} { // skips where there are none
 		wasmtest.Example(t, name)
 	}
@@ -82,7 +82,7 @@ func TestPrograms(t *testing.T) {
 
 // TestWithoutPrograms has a folder without any: what needs none is measured all the same, and the rest named.
 func TestWithoutPrograms(t *testing.T) {
-	report, err := Programs(t.Context(), device(t), ProgramOptions{Options: Options{Quick: true}, Folder: t.TempDir(), Command: "/nowhere/dialtone"})
+	report, err := Programs(t.Context(), first(t), ProgramOptions{Options: Options{Quick: true}, Folder: t.TempDir(), Command: "/nowhere/dialtone"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ import (
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
-// Variable names a folder with modules that have been built, for machines without compilers: NAME.wasm for the program NAME.
+// Variable names a folder with modules that have been built, for machines without compilers: PATH.wasm for the program whose path from the folder with
+// go.mod is PATH.
 const Variable = "DIALTONE_TEST_PROGRAMS"
 
 type build struct {
@@ -39,6 +40,12 @@ var (
 // Example gives the module of a program of examples/programs, such as "c/hello.c". Where the machine lacks what builds it, the test is skipped.
 func Example(t testing.TB, name string) []byte {
 	t.Helper()
+	return Program(t, "examples/programs/"+name)
+}
+
+// Program gives the module of a program, by its path from the folder with go.mod.
+func Program(t testing.TB, name string) []byte {
+	t.Helper()
 	if folder := os.Getenv(Variable); folder != "" {
 		module, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)+".wasm"))
 		if errors.Is(err, os.ErrNotExist) {
@@ -48,7 +55,7 @@ func Example(t testing.TB, name string) []byte {
 		}
 		return module
 	}
-	return Build(t, filepath.Join(root(t), "examples", "programs", filepath.FromSlash(name)))
+	return Build(t, filepath.Join(root(t), filepath.FromSlash(name)))
 }
 
 // Build gives the module of a program, which is built once in a process. Where the machine lacks what builds it, the test is skipped.

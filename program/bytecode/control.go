@@ -179,14 +179,21 @@ func (l *lowering) leave() {
 
 // condition gives the branch for a condition that was popped. If the last instruction was a comparison, it is taken back, and is in the branch.
 func (l *lowering) condition(v value) Instruction {
-	if last, ok := l.made(0, v, len(l.stack)); ok && l.fused {
-		if branch := last.Op.Info().branch; branch != Invalid {
+	height := len(l.stack)
+	last, ok := l.made(0, v, height)
+	if !ok || !l.fused || last.Op.Info().branch == Invalid {
+		return Instruction{Op: BranchIf, A: l.in(v, height)}
+	}
+	l.drop()
+	if last.Op == i32Eqz && last.A == l.slot(height) { // of a comparison of floats: others have turned into their opposites
+		if before, ok := l.made(0, value{}, height); ok && before.Op.Info().branch != Invalid {
 			l.drop()
-			last.Op, last.D = branch, 0
-			return last
+			last = before
+			last.Flags |= FlagNot
 		}
 	}
-	return Instruction{Op: BranchIf, A: l.in(v, len(l.stack))}
+	last.Op, last.D = last.Op.Info().branch, 0
+	return last
 }
 
 // jump emits a branch, whose target is yet to be set.

@@ -69,7 +69,7 @@ var opposite = func() []Op {
 	return all
 }()
 
-var i32Add, i32Shl = of[wasm.I32Add], of[wasm.I32Shl]
+var i32Add, i32Shl, i32Eqz = of[wasm.I32Add], of[wasm.I32Shl], of[wasm.I32Eqz]
 
 // index takes back the addition that made an address: a is its first operand. The other is a constant, or a slot b shifted left by imm.
 func (l *lowering) index(v value, height int) (a, b uint32, imm uint64, constant, ok bool) {

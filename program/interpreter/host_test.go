@@ -138,7 +138,7 @@ func TestHost(t *testing.T) {
 		for _, group := range []int{1, 4} {
 			log.calls, log.traps = map[[4]uint32]int{}, map[uint32][2]uint32{}
 			const count = 6
-			in := p.instances(t, image, interpreter.Options{Instances: count, Slots: 100, Calls: 4, Fuel: 3})
+			in := p.instances(t, image, interpreter.Options{Instances: count, Slots: 100, Calls: 4, Fuel: 10})
 			defer in.Close()
 			want := map[[4]uint32]int{}
 			for i := range uint32(count) {

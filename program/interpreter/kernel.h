@@ -47,11 +47,14 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
         if (s.waits == VM_WAITS_HOST || s.waits == VM_WAITS_TRAP) {
             GLOBAL const hc_u64 *call = code + 2u * (hc_size)(own[VM_STATE_PC] - 1u);
             GLOBAL hc_u64 *args = own + VM_STATE_ARGS;
-            hc_u32 function = VM_TRAPPED, result = 0u, step;
+            hc_u32 function = 0u, result = 0u, step;
             if (s.waits == VM_WAITS_HOST) {
                 args = own + image[VM_IMAGE_FRAMES] + own[VM_STATE_FP] + (call[0] >> VM_D_SHIFT & VM_SLOT_MASK);
                 function = (hc_u32)call[1];
             }
+#ifdef VM_TRAPPED
+            else function = VM_TRAPPED;
+#endif
             step = vm_wasi_step(hc, &vm, function, instance, args, &s.got, &result);
             if (step == VM_STEP_LEAVE) return;
             if (step == VM_STEP_AGAIN) {
@@ -85,11 +88,15 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
 #endif
         } else {
             own[VM_STATE_TRAP] = vm.trap;
-            if (vm.trap == VM_STOP_END || VM_TRAPPED == VM_NOT_REPORTED) return;
+#ifdef VM_TRAPPED
+            if (vm.trap == VM_STOP_END) return;
             own[VM_STATE_ARGS] = vm.trap;
             own[VM_STATE_ARGS + 1u] = vm_function(image, own[VM_STATE_PC] - 1u);
             own[VM_STATE_ARGS + 2u] = own[VM_STATE_PC] - 1u;
             s.waits = VM_WAITS_TRAP;
+#else
+            return;
+#endif
         }
         HC_CHECKPOINT(s);
     }

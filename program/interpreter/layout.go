@@ -74,9 +74,6 @@ const (
 	stepOver         // the instance has come to its end
 )
 
-// notReported is no number of a call.
-const notReported = 1<<32 - 1
-
 // chunkBytes is the unit in which initial memory is zero or not.
 const chunkBytes = 4096
 
@@ -95,7 +92,7 @@ var defines = []struct {
 	{"TABLE_AT", tableAt}, {"TABLE_SIZE", tableSize}, {"TABLE_MOST", tableMost}, {"TABLE_WORDS", tableWords},
 	{"STOP_END", stopEnd}, {"STOP_HOST", stopHost}, {"STOP_FUEL", stopFuel}, {"STOP_INVALID", stopInvalid},
 	{"WAITS_NOT", waitsNot}, {"WAITS_HOST", waitsHost}, {"WAITS_FUEL", waitsFuel}, {"WAITS_TRAP", waitsTrap},
-	{"STEP_AGAIN", stepAgain}, {"STEP_LEAVE", stepLeave}, {"STEP_OVER", stepOver}, {"NOT_REPORTED", notReported},
+	{"STEP_AGAIN", stepAgain}, {"STEP_LEAVE", stepLeave}, {"STEP_OVER", stepOver},
 	{"CHUNK_WORDS", chunkBytes / 8},
 }
 

@@ -48,11 +48,10 @@ func Source(p Parts) string {
 	if p.Host == "" {
 		p.Host = noHost
 	}
-	trapped := "VM_NOT_REPORTED"
 	if p.Trapped != nil {
-		trapped = fmt.Sprintf("%du", *p.Trapped)
+		fmt.Fprintf(&b, "#define VM_TRAPPED %du\n", *p.Trapped)
 	}
-	fmt.Fprintf(&b, "#define VM_TRAPPED %s\n%s", trapped, p.Host)
+	b.WriteString(p.Host)
 	b.WriteString(native(p))
 	before, after, found := strings.Cut(interpreterText, "@CASES@\n")
 	if !found {

@@ -1,7 +1,6 @@
 package region_test
 
 import (
-	_ "embed"
 	"encoding/binary"
 	"math"
 	"testing"
@@ -10,16 +9,14 @@ import (
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/program/region"
+	"github.com/dialtone-gpu/dialtone/program/region/regiontest"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
-
-//go:embed testdata/compute.wasm
-var compute []byte
 
 // computing are the exported functions of compute.wasm, each of which is a region.
 func computing(t testing.TB) (m *wasm.Module, regions []region.Region, names []string) {
 	t.Helper()
-	m, err := wasm.Decode(compute)
+	m, err := wasm.Decode(regiontest.Compute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,14 +41,14 @@ func computing(t testing.TB) (m *wasm.Module, regions []region.Region, names []s
 // turning is a memory that says how many turns the functions take.
 func turning(turns uint32) []byte {
 	memory := make([]byte, pageSize)
-	binary.LittleEndian.PutUint32(memory[1024:], turns)
+	binary.LittleEndian.PutUint32(memory[regiontest.Turns:], turns)
 	return memory
 }
 
 // TestCompute runs the loops of a C program on every device.
 func TestCompute(t *testing.T) {
 	m, regions, names := computing(t)
-	ref := newReference(t, compute, m)
+	ref := newReference(t, regiontest.Compute, m)
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		var jobs []job
 		for i := range regions {
@@ -73,7 +70,7 @@ func TestCompute(t *testing.T) {
 func BenchmarkCompute(b *testing.B) {
 	m, regions, names := computing(b)
 	dev := devicetest.Get(b, "cpu:0")
-	ref := newReference(b, compute, m)
+	ref := newReference(b, regiontest.Compute, m)
 	const turns = 3000
 	for i, name := range names {
 		b.Run(name, func(b *testing.B) {

@@ -562,8 +562,10 @@ func generate(seed uint64) []byte {
 		g.budget = 20
 		g.value(wasm.I32)
 		g.emit(wasm.If, 0x40)
+		g.labels = append(g.labels, genLabel{})
 		g.values(loop.Params)
 		g.emit(wasm.Br, 1, wasm.End)
+		g.labels = g.labels[:2]
 		g.budget = 20
 		g.values(t.results)
 		g.emit(wasm.End)

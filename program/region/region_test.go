@@ -18,6 +18,7 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/program/machine"
 	"github.com/dialtone-gpu/dialtone/program/region"
+	"github.com/dialtone-gpu/dialtone/program/region/regiontest"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
@@ -27,10 +28,7 @@ func TestMain(m *testing.M) {
 	devicetest.Main(m)
 }
 
-const (
-	pageSize = 1 << 16 // every memory in these tests is one page
-	slots    = 64      // of a frame
-)
+const pageSize = 1 << 16 // every memory in these tests is one page
 
 // A job is one call of a function whose body is one loop, by its region.
 type job struct {
@@ -52,45 +50,6 @@ type outcome struct {
 	exit    uint32
 }
 
-// harness runs regions, one per work-item. Of each job: the region, the exit Again, fuel; of its result: the exit, the trap, calls of the region.
-const harness = `
-#define FRAME 64u
-#define PAGE 65536u
-KERNEL(regions, GLOBAL hc_u32 *jobs, GLOBAL hc_u64 *frames, GLOBAL hc_u64 *globals, GLOBAL hc_u8 *memory, hc_u32 count) {
-    const hc_u32 i = hc_global_id();
-    GLOBAL hc_u32 *const job = jobs + i * 8u;
-    vm_state state;
-    hc_u32 out, fuel, calls = 0u;
-    if (i < count) {
-        state.memory = memory + (hc_u64)i * PAGE;
-        state.bytes = PAGE;
-        state.globals = globals + i * GLOBALS;
-        state.trap = 0u;
-        do {
-            fuel = job[2];
-            out = 0u;
-            switch (job[0]) {
-CASES
-            }
-            calls++;
-        } while (state.trap == 0u && out == job[1] && calls < 1000000u);
-        job[3] = out;
-        job[4] = state.trap;
-        job[5] = calls;
-    }
-}
-`
-
-// kernel is the text of a kernel with those regions.
-func kernel(m *wasm.Module, regions []region.Region) string {
-	var cases strings.Builder
-	for i := range regions {
-		fmt.Fprintf(&cases, "            case %du: out = vm_region_%[1]d(&state, frames + i * FRAME, &fuel); break;\n", i)
-	}
-	text := strings.NewReplacer("CASES\n", cases.String(), "GLOBALS", fmt.Sprintf("%du", max(len(m.Globals), 1))).Replace(harness)
-	return machine.Source + region.Source(m, regions) + text
-}
-
 // run has a device do jobs, each with a memory of its own that begins with that content, and globals as given.
 func run(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Region, jobs []job, memory []byte, globals []uint64) []outcome {
 	t.Helper()
@@ -105,7 +64,7 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 		t.Fatal(err)
 	}
 	defer rt.Close()
-	p, err := rt.Load(t.Context(), "regions.kernel.c", kernel(m, regions))
+	p, err := rt.Load(t.Context(), "regions.kernel.c", regiontest.Kernel(m, regions))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +74,7 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 		for _, w := range []uint32{uint32(j.region), j.again, j.fuel, 0, 0, 0, 0, 0} {
 			words = binary.LittleEndian.AppendUint32(words, w)
 		}
-		frame := make([]uint64, slots)
+		frame := make([]uint64, regiontest.Slots)
 		copy(frame, j.params)
 		copy(frame[len(j.locals):], j.before)
 		for _, v := range frame {
@@ -137,7 +96,7 @@ func timed(t testing.TB, dev *hal.Device, m *wasm.Module, regions []region.Regio
 		o := &outcomes[i]
 		o.exit, o.trap, o.calls = word(3), machine.Trap(word(4)), word(5)
 		for n := range m.Types[m.Funcs[regions[j.region].Func].Type].Results {
-			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*slots+len(j.locals)+n)*8:]))
+			o.results = append(o.results, binary.LittleEndian.Uint64(frames[(i*regiontest.Slots+len(j.locals)+n)*8:]))
 		}
 		for n := range globals {
 			o.globals = append(o.globals, binary.LittleEndian.Uint64(variables[(i*len(globals)+n)*8:]))
