@@ -118,6 +118,36 @@ func TestLower(t *testing.T) {
      4 br_table %0 2
        @4 @6 @6
      6 return`},
+		{"a jump through a table with a constant goes where the table does", function(i32, "", "",
+			wasm.Block, 0x40, wasm.Loop, 0x40, wasm.Block, 0x40, wasm.LocalGet, 0, wasm.BrTable, vec(u32(0), u32(2)), 2, wasm.End,
+			wasm.I32Const, 1, wasm.LocalSet, 0, wasm.Br, 0, wasm.End, wasm.End), `
+     4 br_table %0 2
+       @6 @8 @8
+     6 copy %0 0x1
+     7 br @8
+     8 return`},
+		{"but not if others come to the jump", function(i32, "", "",
+			wasm.Block, 0x40, wasm.Loop, 0x40, wasm.Block, 0x40, wasm.LocalGet, 0, wasm.BrTable, vec(u32(0), u32(2)), 2, wasm.End,
+			wasm.Block, 0x40, wasm.LocalGet, 0, wasm.BrIf, 0, wasm.I32Const, 1, wasm.LocalSet, 0, wasm.End, wasm.Br, 0, wasm.End, wasm.End), `
+     4 br_table %0 2
+       @6 @9 @9
+     6 br_if %0 @8
+     7 copy %0 0x1
+     8 br @4
+     9 return`},
+		{"a stack pointer moves in one instruction", function("", "", i32,
+			wasm.GlobalGet, 0, wasm.I32Const, 16, wasm.I32Sub, wasm.LocalTee, 0, wasm.GlobalSet, 0, wasm.LocalGet, 0, wasm.I32Const, 16, wasm.I32Add, wasm.GlobalSet, 0), `
+     5 global.get %1 0
+     6 global.move %0 %1 4294967280 0
+     7 global.move %1 %0 16 0
+     8 return`},
+		{"what takes 32 bits takes them of 64", function(i64+i64, i32, "",
+			wasm.LocalGet, 0, wasm.I32WrapI64, wasm.LocalGet, 1, wasm.I32WrapI64, wasm.I32Add, wasm.I64ExtendI32U, wasm.I64Const, 8, wasm.I64Add, wasm.I32WrapI64,
+			wasm.I64Load, 3, 0, wasm.I32WrapI64), `
+     4 i32.add %2 %0 %1
+     5 i64.load %2 [%2 + 8 + 0]
+     6 i32.wrap_i64 %2 %2
+     7 return.value %2`},
 		{"a call has its arguments where the callee has its parameters", function(i32+i64, i64, "",
 			wasm.LocalGet, 0, wasm.I64Const, 5, wasm.Call, 0, wasm.Drop, wasm.LocalGet, 0, wasm.LocalGet, 1, wasm.LocalGet, 0, wasm.CallIndirect, 0, 0), `
      4 copy %2 %0

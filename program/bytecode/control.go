@@ -185,7 +185,7 @@ func (l *lowering) condition(v value) Instruction {
 		return Instruction{Op: BranchIf, A: l.in(v, height)}
 	}
 	l.drop()
-	if last.Op == i32Eqz && last.A == l.slot(height) { // of a comparison of floats: others have turned into their opposites
+	if (last.Op == i32Eqz || last.Op == i64Eqz) && last.A == l.slot(height) { // other comparisons of 32 bits have turned into their opposites
 		if before, ok := l.made(0, value{}, height); ok && before.Op.Info().branch != Invalid {
 			l.drop()
 			last = before
@@ -291,4 +291,25 @@ func (l *lowering) region(i int, construct label) {
 	}
 	l.mark()
 	l.restore(construct.height, construct.results)
+}
+
+// thread has what sets a local to a constant, and then goes to a table that chooses by this local, go where the table would. Go's compiler
+// makes most jumps so.
+func (l *lowering) thread(start int) {
+	marks := l.marks
+	for pc := start; pc < l.pc()-1; pc++ {
+		for len(marks) > 0 && marks[0] <= pc {
+			marks = marks[1:]
+		}
+		in, jump := l.at(pc), l.at(pc+1)
+		alone := len(marks) == 0 || marks[0] != pc+1 // nothing else comes to the jump
+		if in.Op == Copy && in.Flags&FlagImm != 0 && jump.Op == Branch && alone {
+			if table := l.at(int(jump.Imm)); table.Op == BranchTable && table.A == in.D {
+				i := min(uint64(uint32(in.Imm)), table.Imm)
+				jump.Imm = uint64(target(l.code, int(jump.Imm), int(i)))
+				l.put(pc+1, jump)
+			}
+		}
+		pc += tableInstructions(in.targets())
+	}
 }

@@ -67,7 +67,7 @@ func Disassemble(im *Image) string {
 		if n := in.targets(); n > 0 {
 			fmt.Fprintf(&b, "      ")
 			for i := range n {
-				fmt.Fprintf(&b, " @%d", im.target(pc, i))
+				fmt.Fprintf(&b, " @%d", target(im.Code, pc, i))
 			}
 			b.WriteString("\n")
 			pc += tableInstructions(n)
@@ -91,8 +91,8 @@ func (i Instruction) targets() int {
 func tableInstructions(targets int) int { return (targets + 3) / 4 }
 
 // target is number i of those behind the instruction at pc.
-func (im *Image) target(pc, i int) uint32 {
-	return uint32(im.Code[Words*(pc+1)+i/2] >> (i % 2 * 32))
+func target(code []uint64, pc, i int) uint32 {
+	return uint32(code[Words*(pc+1)+i/2] >> (i % 2 * 32))
 }
 
 // text is the instruction at pc for people.

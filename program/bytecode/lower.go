@@ -118,8 +118,9 @@ type lowering struct {
 	refs  []int // Copies to be given the reference to it
 
 	code    []uint64
-	barrier int // instructions before it may be come to otherwise than from the one before
-	fused   bool
+	barrier int   // instructions before it may be come to otherwise than from the one before
+	marks   []int // what barrier has been, in this function
+	fused   bool  // comparisons with branches
 	params  int
 	locals  int // with the parameters: the slot of the lowest operand
 	frame   int
@@ -296,7 +297,11 @@ func (l *lowering) made(n int, v value, height int) (Instruction, bool) {
 }
 
 // mark makes the next instruction one that branches may go to.
-func (l *lowering) mark() { l.barrier = l.pc() }
+func (l *lowering) mark() {
+	if l.barrier = l.pc(); len(l.marks) == 0 || l.marks[len(l.marks)-1] != l.barrier {
+		l.marks = append(l.marks, l.barrier)
+	}
+}
 
 // functions lowers all.
 func (l *lowering) functions() {
@@ -362,7 +367,7 @@ func (l *lowering) function(fn int, fused bool) bool {
 		l.locals += int(f.Locals[n-1].End)
 	}
 	l.frame = max(1, l.locals, l.results)
-	l.stack, l.clean = l.stack[:0], 0
+	l.stack, l.clean, l.marks = l.stack[:0], 0, l.marks[:0]
 	l.lent = append(l.lent[:0], make([]uint32, l.locals)...)
 	l.labels = append(l.labels[:0], label{results: l.results, orelse: -1})
 	start := l.pc()
@@ -376,7 +381,11 @@ func (l *lowering) function(fn int, fused bool) bool {
 		l.step(fn, w.At-f.Offset)
 	}
 	l.put(start, Instruction{Op: Function, Imm: uint64(l.frame) | uint64(fn)<<32})
-	return l.pc()-start < 1<<(slotBits-1)
+	if l.pc()-start >= 1<<(slotBits-1) && fused {
+		return false
+	}
+	l.thread(start)
+	return true
 }
 
 // step lowers an instruction at an offset of the function's code.
@@ -458,7 +467,7 @@ func (l *lowering) rest() {
 	case wasm.GlobalGet:
 		l.emit(Instruction{Op: GlobalGet, D: l.result(), Imm: uint64(w.Index)})
 	case wasm.GlobalSet:
-		l.emit(Instruction{Op: GlobalSet, A: l.operand(), Imm: uint64(w.Index)})
+		l.setGlobal(w.Index)
 	case wasm.MemorySize:
 		l.emit(Instruction{Op: MemorySize, D: l.result()})
 	case wasm.MemoryGrow:
@@ -544,6 +553,23 @@ func (l *lowering) setLocal(number uint32) {
 		return
 	}
 	l.store(number, v, height)
+}
+
+// setGlobal pops a value and stores it to a global: with the sum of a slot and a constant in one instruction, as stack pointers change.
+func (l *lowering) setGlobal(number uint32) {
+	a := l.operand()
+	if pc := l.pc() - 1; pc >= l.barrier {
+		last := l.at(pc)
+		if (last.Op == i32Add || last.Op == i32Sub) && last.Flags == FlagImm && last.D == a {
+			if last.Op == i32Sub {
+				last.Imm = -last.Imm
+			}
+			last.Op, last.Flags, last.Imm = GlobalMove, 0, last.Imm&(1<<32-1)|uint64(number)<<32
+			l.put(pc, last)
+			return
+		}
+	}
+	l.emit(Instruction{Op: GlobalSet, A: a, Imm: uint64(number)})
 }
 
 // choose lowers select.

@@ -20,6 +20,7 @@ const (
 	Copy
 	GlobalGet
 	GlobalSet
+	GlobalMove
 	BranchIf
 	Branch
 	ReturnValue
@@ -107,7 +108,8 @@ func (o Op) String() string { return o.Info().Name }
 //	ip          the next instruction              vm     the vm_state
 //	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
 //	VM_LOW VM_HIGH  halves of the second word
-//	VM_JUMP(t)  goes on at instruction t          VM_CALL(d, entry, frame) calls a function
+//	VM_JUMP(t)  goes on at instruction t          VM_JUMP_NEAR() at the one that d names
+//	VM_CALL(d, entry, frame) calls a function     VM_RETURN returns from it
 //	state       the state of the instance, image  what all instances share; words in them have names
 var control = [firstOperation]Info{
 	Function:    {Name: "function", Fields: "low high"},
@@ -133,6 +135,7 @@ VM_CALL(VM_D, entry + 1u, (hc_u32)code[2u * entry + 1u]);`},
 	Finish:      {Name: "finish", C: "vm->trap = VM_STOP_END;"},
 	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[VM_LOW];"},
 	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[VM_LOW] = x;"},
+	GlobalMove:  {Name: "global.move", Fields: "d a low high", Value: true, C: "r = (hc_u32)x + (hc_u32)w1;\nvm->globals[VM_HIGH] = r;"},
 	MemorySize:  {Name: "memory.size", Fields: "d", Value: true, C: "r = vm->bytes >> 16;"},
 	MemoryGrow:  {Name: "memory.grow", Fields: "d a", Value: true, C: "r = vm_grow(vm, state[VM_STATE_LIMIT], (hc_u32)x);"},
 	MemoryInit: {Name: "memory.init", Fields: "a b c high",

@@ -7,6 +7,7 @@ func (l *lowering) operation(op Op) {
 	w := l.walker
 	info := w.Op.Info()
 	switch {
+	case sameBits(w.Op):
 	case info.Width > 0 && info.Out != "":
 		l.load(op, w.Offset)
 	case info.Width > 0:
@@ -23,7 +24,13 @@ func (l *lowering) operation(op Op) {
 			return
 		}
 		flags, b, imm := l.b(second, height+1)
+		if flags == 0 && info.In[1] == byte(wasm.I32) {
+			b = l.narrow(second, height+1, b)
+		}
 		a := l.in(first, height)
+		if info.In[0] == byte(wasm.I32) {
+			a = l.narrow(first, height, a)
+		}
 		l.emit(Instruction{Op: op, Flags: flags, D: l.result(), A: a, B: b, Imm: imm})
 	default:
 		v := l.pop()
@@ -40,6 +47,25 @@ func (l *lowering) operation(op Op) {
 		a := l.in(v, len(l.stack))
 		l.emit(Instruction{Op: op, D: l.result(), A: a})
 	}
+}
+
+// sameBits reports that the result is in the slot of the operand already.
+func sameBits(op wasm.Op) bool {
+	switch op {
+	case wasm.I64ExtendI32U, wasm.I32ReinterpretF32, wasm.F32ReinterpretI32, wasm.I64ReinterpretF64, wasm.F64ReinterpretI64:
+		return true
+	}
+	return false
+}
+
+// narrow takes back i32.wrap_i64, if it was the last instruction and made the operand at a height: what takes 32 bits of a slot does so of any. It gives
+// the operand's slot, which is slot if there was no such instruction.
+func (l *lowering) narrow(v value, height int, slot uint32) uint32 {
+	if in, ok := l.made(0, v, height); ok && in.Op == i32Wrap {
+		l.drop()
+		return in.A
+	}
+	return slot
 }
 
 // swaps are the operations that are the same, or another one, with their operands exchanged.
@@ -69,12 +95,21 @@ var opposite = func() []Op {
 	return all
 }()
 
-var i32Add, i32Shl, i32Eqz = of[wasm.I32Add], of[wasm.I32Shl], of[wasm.I32Eqz]
+var (
+	i32Add, i32Sub, i32Shl, i32Eqz = of[wasm.I32Add], of[wasm.I32Sub], of[wasm.I32Shl], of[wasm.I32Eqz]
+	i64Add, i64Eqz, i32Wrap        = of[wasm.I64Add], of[wasm.I64Eqz], of[wasm.I32WrapI64]
+)
 
 // index takes back the addition that made an address: a is its first operand. The other is a constant, or a slot b shifted left by imm.
 func (l *lowering) index(v value, height int) (a, b uint32, imm uint64, constant, ok bool) {
 	add, ok := l.made(0, v, height)
-	if !ok || add.Op != i32Add {
+	if ok && add.Op == i32Wrap { // of 64 bits that were added, only the lower half counts
+		if sum, made := l.made(1, value{}, height); made && sum.Op == i64Add && add.A == l.slot(height) {
+			l.drop()
+			add = sum
+		}
+	}
+	if !ok || add.Op != i32Add && add.Op != i64Add {
 		return 0, 0, 0, false, false
 	}
 	a, b = add.A, add.B
@@ -105,7 +140,7 @@ func (l *lowering) load(op Op, offset uint32) {
 	a, b, imm, constant, ok := l.index(v, len(l.stack))
 	switch {
 	case !ok:
-		in.A = l.in(v, len(l.stack))
+		in.A = l.narrow(v, len(l.stack), l.in(v, len(l.stack)))
 	case constant:
 		in.A, in.Imm = a, imm<<32
 	default:
@@ -124,7 +159,7 @@ func (l *lowering) storeTo(op Op, offset uint32) {
 	in := Instruction{Op: op, Imm: uint64(offset)}
 	if what.kind == constant && int64(what.bits) == int64(int32(what.bits)) || what.kind == constant && l.walker.Op.Info().In[1] != byte(wasm.I64) && l.walker.Op.Info().In[1] != byte(wasm.F64) {
 		in.Flags = FlagImm
-		in.A = l.in(address, height)
+		in.A = l.narrow(address, height, l.in(address, height))
 		in.Imm |= what.bits << 32
 		l.emit(in)
 		return
@@ -141,6 +176,6 @@ func (l *lowering) storeTo(op Op, offset uint32) {
 		}
 	}
 	in.B = l.in(what, height+1)
-	in.A = l.in(address, height)
+	in.A = l.narrow(address, height, l.in(address, height))
 	l.emit(in)
 }
