@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Unit is a kernel file: its text and what a look at it found.
@@ -15,6 +16,10 @@ type Unit struct {
 	Imports []string // names of HC_IMPORT, sorted, each once
 
 	body string // Text as it is compiled: see rewrite
+
+	once    sync.Once         // for what words needs
+	bodies  map[string]string // of functions and macros
+	kernels map[string]string // their bodies
 }
 
 // Kernel is a declaration KERNEL(name, parameters...).
