@@ -2,8 +2,8 @@ package device
 
 import (
 	"iter"
-	"regexp"
 	"slices"
+	"strings"
 )
 
 // Waiting lists the calls that give an answer, so that a kernel that makes one has to wait for the host, or to be started
@@ -34,14 +34,12 @@ func (u *Unit) Waits(kernel string) []string {
 	return calls
 }
 
-var definition = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*define[ \t]+([A-Za-z_]\w*)((?:.*\\\r?\n)*.*)$`)
-
 // words gives the identifiers in a kernel's body, in the functions and macros that it names, and so on.
 func (u *Unit) words(kernel string) []string {
 	u.once.Do(func() {
 		u.bodies = map[string]string{}
-		for _, m := range definition.FindAllStringSubmatch(withDirectives(u.Text), -1) {
-			u.bodies[m[1]] += m[2] + "\n"
+		for name, body := range definitions(withDirectives(u.Text)) {
+			u.bodies[name] += body + "\n"
 		}
 		u.kernels = functions(blank(u.Text), u.bodies)
 	})
@@ -61,6 +59,41 @@ func (u *Unit) words(kernel string) []string {
 		}
 	}
 	return found
+}
+
+// definitions gives the macros of a file: their names, and what stands behind these, over all lines that go on.
+func definitions(text string) iter.Seq2[string, string] {
+	return func(yield func(name, body string) bool) {
+		for len(text) > 0 {
+			end := 0 // of the line, with those that it goes on in
+			for {
+				n := strings.IndexByte(text[end:], '\n')
+				if n < 0 {
+					end = len(text)
+					break
+				}
+				end += n + 1
+				if !strings.HasSuffix(strings.TrimSuffix(text[:end-1], "\r"), "\\") {
+					break
+				}
+			}
+			line := text[:end]
+			text = text[end:]
+			line, directive := strings.CutPrefix(strings.TrimLeft(line, " \t"), "#")
+			line, defines := strings.CutPrefix(strings.TrimLeft(line, " \t"), "define")
+			behind := strings.TrimLeft(line, " \t")
+			if !directive || !defines || behind == line {
+				continue
+			}
+			n := 0
+			for n < len(behind) && isWord(behind[n]) {
+				n++
+			}
+			if n > 0 && !yield(behind[:n], strings.TrimRight(behind[n:], "\r\n")) {
+				return
+			}
+		}
+	}
 }
 
 // identifiers gives those of code, without the parts of numbers.
