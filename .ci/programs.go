@@ -1,5 +1,6 @@
 // Command programs builds the example programs and those of tests into a folder, each under its path with .wasm behind it, for machines
-// without compilers: what DIALTONE_TEST_PROGRAMS names. What cannot be built here is left out with a word about it.
+// without compilers: what DIALTONE_TEST_PROGRAMS and dialtone bench programs --programs name. What cannot be built here is left out with a
+// word about it.
 //
 //	go run .ci/programs.go FOLDER
 package main
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dialtone-gpu/dialtone/internal/bench"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
@@ -57,5 +59,15 @@ func buildAll(folder string) error {
 			return err
 		}
 	}
-	return nil
+	return native(folder, "examples/programs/rust/sort.rs")
+}
+
+// native builds a program for this machine's processor, which the bench compares with.
+func native(folder, path string) error {
+	err := bench.Native(context.Background(), path, filepath.Join(folder, path+".native"), os.Stderr)
+	if missing, ok := errors.AsType[*toolchain.Missing](err); ok {
+		fmt.Fprintln(os.Stderr, "programs: left out:", missing)
+		return nil
+	}
+	return err
 }

@@ -2,9 +2,11 @@ package device
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Unit is a kernel file: its text and what a look at it found.
@@ -15,6 +17,10 @@ type Unit struct {
 	Imports []string // names of HC_IMPORT, sorted, each once
 
 	body string // Text as it is compiled: see rewrite
+
+	once    sync.Once         // for what words needs
+	bodies  map[string]string // of functions and macros
+	kernels map[string]string // their bodies
 }
 
 // Kernel is a declaration KERNEL(name, parameters...).
@@ -32,10 +38,8 @@ type Param struct {
 }
 
 var (
-	kernelStart = regexp.MustCompile(`\bKERNEL\s*\(`)
-	importCall  = regexp.MustCompile(`\bHC_IMPORT\s*\(\s*([A-Za-z_]\w*)\s*\)`)
-	identifier  = regexp.MustCompile(`^[A-Za-z_]\w*$`)
-	lastWord    = regexp.MustCompile(`^(.*[\s*])([A-Za-z_]\w*)$`)
+	identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+	lastWord   = regexp.MustCompile(`^(.*[\s*])([A-Za-z_]\w*)$`)
 )
 
 // Parse looks for the kernels and imports of a file. It is no C parser: imports made by macros of the
@@ -47,12 +51,12 @@ func Parse(name, text string) (*Unit, error) {
 		return nil, err
 	}
 	code := blank(text)
-	for _, at := range kernelStart.FindAllStringIndex(code, -1) {
-		line := lineOf(code, at[0])
+	for at, behind := range uses(code, "KERNEL") {
+		line := lineOf(code, at)
 		fail := func(format string, a ...any) error {
 			return fmt.Errorf("%s:%d: KERNEL: %s", name, line, fmt.Sprintf(format, a...))
 		}
-		list, ok := argumentList(code[at[1]:])
+		list, ok := argumentList(code[behind:])
 		if !ok {
 			return nil, fail("the parenthesis is not closed")
 		}
@@ -80,12 +84,35 @@ func Parse(name, text string) (*Unit, error) {
 		}
 		u.Kernels = append(u.Kernels, k)
 	}
-	for _, m := range importCall.FindAllStringSubmatch(code, -1) {
-		u.Imports = append(u.Imports, m[1])
+	for _, behind := range uses(code, "HC_IMPORT") {
+		if list, ok := argumentList(code[behind:]); ok && len(list) == 1 && identifier.MatchString(strings.TrimSpace(list[0])) {
+			u.Imports = append(u.Imports, strings.TrimSpace(list[0]))
+		}
 	}
 	slices.Sort(u.Imports)
 	u.Imports = slices.Compact(u.Imports)
 	return u, nil
+}
+
+// uses finds a name with an opening parenthesis: where the name is, and what is behind the parenthesis.
+func uses(code, name string) iter.Seq2[int, int] {
+	return func(yield func(at, behind int) bool) {
+		for from := 0; ; {
+			at := strings.Index(code[from:], name)
+			if at < 0 {
+				return
+			}
+			at += from
+			from = at + len(name)
+			rest := strings.TrimLeft(code[from:], " \t\n\v\f\r")
+			if at > 0 && isWord(code[at-1]) || !strings.HasPrefix(rest, "(") {
+				continue
+			}
+			if !yield(at, len(code)-len(rest)+1) {
+				return
+			}
+		}
+	}
 }
 
 // Kernel finds the kernel of that name; the empty name means the only one.

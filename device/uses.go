@@ -1,8 +1,9 @@
 package device
 
 import (
-	"regexp"
+	"iter"
 	"slices"
+	"strings"
 )
 
 // Waiting lists the calls that give an answer, so that a kernel that makes one has to wait for the host, or to be started
@@ -33,34 +34,84 @@ func (u *Unit) Waits(kernel string) []string {
 	return calls
 }
 
-var (
-	word       = regexp.MustCompile(`[A-Za-z_]\w*`)
-	definition = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*define[ \t]+([A-Za-z_]\w*)((?:.*\\\r?\n)*.*)$`)
-)
-
 // words gives the identifiers in a kernel's body, in the functions and macros that it names, and so on.
 func (u *Unit) words(kernel string) []string {
-	bodies := map[string]string{}
-	for _, m := range definition.FindAllStringSubmatch(withDirectives(u.Text), -1) {
-		bodies[m[1]] += m[2] + "\n"
-	}
-	kernels := functions(blank(u.Text), bodies)
+	u.once.Do(func() {
+		u.bodies = map[string]string{}
+		for name, body := range definitions(withDirectives(u.Text)) {
+			u.bodies[name] += body + "\n"
+		}
+		u.kernels = functions(blank(u.Text), u.bodies)
+	})
 	var found []string
 	seen := map[string]bool{}
-	for next := []string{kernels[kernel]}; len(next) > 0; {
+	for next := []string{u.kernels[kernel]}; len(next) > 0; {
 		text := next[0]
 		next = next[1:]
-		for _, w := range word.FindAllString(text, -1) {
+		for w := range identifiers(text) {
 			if !seen[w] {
 				seen[w] = true
 				found = append(found, w)
-				if body, ok := bodies[w]; ok {
+				if body, ok := u.bodies[w]; ok {
 					next = append(next, body)
 				}
 			}
 		}
 	}
 	return found
+}
+
+// definitions gives the macros of a file: their names, and what stands behind these, over all lines that go on.
+func definitions(text string) iter.Seq2[string, string] {
+	return func(yield func(name, body string) bool) {
+		for len(text) > 0 {
+			end := 0 // of the line, with those that it goes on in
+			for {
+				n := strings.IndexByte(text[end:], '\n')
+				if n < 0 {
+					end = len(text)
+					break
+				}
+				end += n + 1
+				if !strings.HasSuffix(strings.TrimSuffix(text[:end-1], "\r"), "\\") {
+					break
+				}
+			}
+			line := text[:end]
+			text = text[end:]
+			line, directive := strings.CutPrefix(strings.TrimLeft(line, " \t"), "#")
+			line, defines := strings.CutPrefix(strings.TrimLeft(line, " \t"), "define")
+			behind := strings.TrimLeft(line, " \t")
+			if !directive || !defines || behind == line {
+				continue
+			}
+			n := 0
+			for n < len(behind) && isWord(behind[n]) {
+				n++
+			}
+			if n > 0 && !yield(behind[:n], strings.TrimRight(behind[n:], "\r\n")) {
+				return
+			}
+		}
+	}
+}
+
+// identifiers gives those of code, without the parts of numbers.
+func identifiers(code string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 0; i < len(code); i++ {
+			if !isWord(code[i]) {
+				continue
+			}
+			from := i
+			for i < len(code) && isWord(code[i]) {
+				i++
+			}
+			if w := code[from:i]; (w[0] < '0' || w[0] > '9') && !yield(w) {
+				return
+			}
+		}
+	}
 }
 
 // functions adds what is between the braces of each function, and gives that of each kernel.
@@ -74,7 +125,7 @@ func functions(code string, bodies map[string]string) (kernels map[string]string
 			if depth > 0 {
 				continue
 			}
-			before := word.FindAllString(code[from:i], -1)
+			before := slices.Collect(identifiers(code[from:i]))
 			list, ok := argumentList(code[i+1:])
 			if !ok {
 				return kernels // it is not closed
@@ -82,7 +133,10 @@ func functions(code string, bodies map[string]string) (kernels map[string]string
 			if len(before) == 0 {
 				continue
 			}
-			name, first = before[len(before)-1], word.FindString(list[0])
+			name, first = before[len(before)-1], ""
+			for first = range identifiers(list[0]) {
+				break
+			}
 			for _, p := range list {
 				i += len(p) + 1
 			}

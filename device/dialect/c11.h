@@ -27,6 +27,10 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_SUBNORMALS 1
 #define HC_EXACT_DIVISION 1
 #ifndef __TINYC__
+#define HC_LABELS 1 /* labels have addresses that goto takes */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HC_PACKED __attribute__((packed)) /* makes a type that may lie anywhere, and is accessed by one instruction all the same */
+#endif
 #define HC_SQRT32(x) __builtin_sqrtf(x)
 #define HC_SQRT64(x) __builtin_sqrt(x)
 #define HC_CLZ32(x) __builtin_clz(x)

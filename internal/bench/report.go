@@ -14,6 +14,14 @@ type Report struct {
 	Driver string `json:"driver"`
 	Host   string `json:"host"` // operating system, architecture, cores
 	Rows   []Row  `json:"rows"`
+	// LeftOut is what could not be measured here.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
+}
+
+// LeftOut is something that was not measured, and why.
+type LeftOut struct {
+	What   string `json:"what"`
+	Reason string `json:"reason"`
 }
 
 // Row is one figure.
@@ -50,5 +58,9 @@ func (r Report) WriteTable(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s\t%.4g %s\t%s\t%s\t%s\t%s\n", row.Name, row.Value, row.Unit, p99, ratio, target, row.Note)
 	}
-	return t.Flush()
+	err := t.Flush()
+	for _, l := range r.LeftOut {
+		fmt.Fprintf(w, "left out: %s: %s\n", l.What, l.Reason)
+	}
+	return err
 }

@@ -111,30 +111,46 @@ type Ran struct {
 	Code           int // what it gave proc_exit; 0 if it simply returned
 }
 
-// wasi is the runtime of all modules.
-var wasi = sync.OnceValues(func() (wazero.Runtime, error) {
-	ctx := context.Background()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithDebugInfoEnabled(false).WithCloseOnContextDone(true))
-	_, err := wasi_snapshot_preview1.Instantiate(ctx, r)
-	return r, err
-})
+// An Engine is a way in which wazero runs modules. It compiles each once in a process.
+type Engine struct {
+	config   func() wazero.RuntimeConfig
+	once     sync.Once
+	runtime  wazero.Runtime
+	err      error
+	compiled sync.Map // of a module's SHA-256 to what compiles it once
+}
 
-var compiled sync.Map // of a module's SHA-256 to what compiles it once
+// Compiler and Interpreter are wazero's two engines as fast as they are: they look at no context.
+var (
+	Compiler    = &Engine{config: wazero.NewRuntimeConfigCompiler}
+	Interpreter = &Engine{config: wazero.NewRuntimeConfigInterpreter}
 
-func compile(module []byte) (wazero.CompiledModule, error) {
-	once, _ := compiled.LoadOrStore(sha256.Sum256(module), sync.OnceValues(func() (wazero.CompiledModule, error) {
-		r, err := wasi()
-		if err != nil {
-			return nil, err
-		}
-		return r.CompileModule(context.Background(), module)
+	ending = &Engine{config: func() wazero.RuntimeConfig { return wazero.NewRuntimeConfig().WithCloseOnContextDone(true) }}
+)
+
+func (e *Engine) compile(module []byte) (wazero.CompiledModule, error) {
+	e.once.Do(func() {
+		ctx := context.Background()
+		e.runtime = wazero.NewRuntimeWithConfig(ctx, e.config().WithDebugInfoEnabled(false))
+		_, e.err = wasi_snapshot_preview1.Instantiate(ctx, e.runtime)
+	})
+	if e.err != nil {
+		return nil, e.err
+	}
+	once, _ := e.compiled.LoadOrStore(sha256.Sum256(module), sync.OnceValues(func() (wazero.CompiledModule, error) {
+		return e.runtime.CompileModule(context.Background(), module)
 	}))
 	return once.(func() (wazero.CompiledModule, error))()
 }
 
+// Run runs a module as [Engine.Run] does, until the context is done.
+func Run(ctx context.Context, module []byte, allowed policy.Policy) (Ran, error) {
+	return ending.Run(ctx, module, allowed)
+}
+
 // Run runs a module under wazero with what a policy opens, but for its Stdout and Stderr. The error is that of a module that cannot be
 // started or that trapped. NoClocks, NoRandom and MaxOpen, which wazero does not know, are errors. Several may run at a time.
-func Run(ctx context.Context, module []byte, allowed policy.Policy) (Ran, error) {
+func (e *Engine) Run(ctx context.Context, module []byte, allowed policy.Policy) (Ran, error) {
 	if allowed.NoClocks || allowed.NoRandom || allowed.MaxOpen != 0 {
 		return Ran{}, errors.New("wazero has no such limits")
 	}
@@ -156,15 +172,11 @@ func Run(ctx context.Context, module []byte, allowed policy.Policy) (Ran, error)
 			dirs = dirs.WithDirMount(d.Host, d.Guest)
 		}
 	}
-	program, err := compile(module)
+	program, err := e.compile(module)
 	if err != nil {
 		return Ran{}, err
 	}
-	r, err := wasi()
-	if err != nil {
-		return Ran{}, err
-	}
-	instance, err := r.InstantiateModule(ctx, program, config.WithFSConfig(dirs))
+	instance, err := e.runtime.InstantiateModule(ctx, program, config.WithFSConfig(dirs))
 	if instance != nil {
 		defer instance.Close(context.Background())
 	}

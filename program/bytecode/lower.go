@@ -305,6 +305,11 @@ func (l *lowering) mark() {
 
 // functions lowers all.
 func (l *lowering) functions() {
+	size := 0
+	for _, f := range l.m.Funcs {
+		size += len(f.Code)
+	}
+	l.code = make([]uint64, 0, size/2) // what compilers' output comes to, roughly
 	l.image.Entries = make([]uint32, len(l.m.Funcs))
 	l.emit(Instruction{Op: Invalid})
 	for _, t := range l.m.Types {

@@ -105,7 +105,7 @@ func (o Op) String() string { return o.Info().Name }
 //
 //	w0, w1      the words of the instruction      x, y   slot a, and slot b or the second word
 //	fp          slot 0 of the frame               r      what becomes slot d
-//	ip          the next instruction              vm     the vm_state
+//	at          word of the next instruction      vm     the vm_state
 //	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
 //	VM_LOW VM_HIGH  halves of the second word
 //	VM_JUMP(t)  goes on at instruction t          VM_JUMP_NEAR() at the one that d names

@@ -16,36 +16,34 @@
      (hc_u32)w1)
 #define VM_STORED (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? (hc_u64)((hc_i64)w1 >> 32) : y)
 /* Target i of those behind the instruction. */
-#define VM_TARGET(i) vm_target(ip, i)
-#define VM_JUMP_TO(target)                              \
+#define VM_TARGET(i) vm_target(code + at, i)
+#define VM_JUMP_TO(word)                                \
     do {                                                \
-        ip = (target);                                  \
-        n0 = ip[0];                                     \
-        n1 = ip[1];                                     \
+        at = (word);                                    \
+        VM_FETCH();                                     \
         if (--fuel == 0u) vm->trap = VM_STOP_FUEL;      \
     } while (0)
-#define VM_JUMP(target) VM_JUMP_TO(code + 2u * (hc_size)(target))
+#define VM_JUMP(target) VM_JUMP_TO(2u * (target))
 /* To a target relative to the next instruction, in place of slot d. */
-#define VM_JUMP_NEAR() VM_JUMP_TO(ip + 2 * (hc_i64)((hc_i32)((hc_u32)w0 >> VM_D_SHIFT << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
+#define VM_JUMP_NEAR() VM_JUMP_TO(at + 2u * (hc_u32)((hc_i32)((hc_u32)w0 >> VM_D_SHIFT << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
 /* A call with its arguments from slot d on, where the frame of the callee begins. */
 #define VM_CALL(d, entry, frame)                                                                      \
     do {                                                                                              \
         const hc_u32 base_ = (d);                                                                     \
-        if (calls == calls_end || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
+        if (depth == most_calls || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
             vm->trap = VM_STACK_EXHAUSTED;                                                            \
         } else {                                                                                      \
-            *calls++ = (hc_u64)base_ << 32 | (hc_u32)((VM_HERE - code) >> 1);                             \
+            calls[depth++] = (hc_u64)base_ << 32 | at >> 1;                                                    \
             fp += base_;                                                                              \
             VM_JUMP(entry);                                                                           \
         }                                                                                             \
     } while (0)
 #define VM_RETURN                                       \
     do {                                                \
-        const hc_u64 link_ = *--calls;                  \
+        const hc_u64 link_ = calls[--depth];                  \
         fp -= link_ >> 32;                              \
-        ip = code + 2u * (hc_size)(hc_u32)link_;        \
-        n0 = ip[0];                                     \
-        n1 = ip[1];                                     \
+        at = 2u * (hc_u32)link_;                        \
+        VM_FETCH();                                     \
     } while (0)
 #ifdef VM_COUNT_STEPS
 #define VM_STEP() steps++
@@ -61,22 +59,50 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
     asm volatile("" : "+r"(v));
     return v;
 }
-HC_INLINE const hc_u64 *vm_opaque_pointer(const hc_u64 *p) {
-    asm volatile("" : "+l"(p));
-    return p;
-}
 #define VM_OPAQUE(v) vm_opaque(v)
-#define VM_HERE vm_opaque_pointer(ip)
+#define VM_FETCH()                                                            \
+    do {                                                                      \
+        const ulonglong2 both_ = __ldg((const ulonglong2 *)(code + at));      \
+        n0 = both_.x;                                                         \
+        n1 = both_.y;                                                         \
+    } while (0)
 #define VM_LOADED(v) asm volatile("" : "+l"(v))
+#define VM_BEGIN() const hc_u64 none = state[VM_STATE_TRAP]; code = (const hc_u64 *)((hc_u64)code ^ none)
+#define VM_TAKE(v) ((v) ^ none)
 #define VM_SWITCH(op) hc_u32 op_ = (op);
 #define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { asm volatile("");
 #define VM_STORE fp[VM_D] = r; continue; } asm volatile("" : "+r"(op_));
 #define VM_NEXT continue; } asm volatile("" : "+r"(op_));
 #define VM_OTHERS { vm->trap = VM_STOP_INVALID; continue; }
+#elif defined(HC_LABELS)
+#define VM_OPAQUE(v) (v)
+#define VM_FETCH() ((void)(n0 = code[at], n1 = code[at + 1u]))
+#define VM_LOADED(v) ((void)0)
+#define VM_BEGIN() ((void)0)
+#define VM_TAKE(v) (v)
+#define VM_SWITCH(op) VM_GO(op)
+#define VM_CASE(n) vm_op_##n: if (vm->trap != 0u) __builtin_unreachable();
+#define VM_GO(op) goto *labels[op];
+#define VM_AGAIN                                                       \
+        if (vm->trap != 0u) break;                                      \
+        w0 = n0;                                                          \
+        w1 = n1;                                                         \
+        x = fp[VM_A];                                                   \
+        y = fp[VM_B];                                                   \
+        y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : y; \
+        at += 2u;                                                              \
+        VM_FETCH();                                                            \
+        VM_STEP();                                                             \
+        VM_GO((hc_u32)w0 & VM_OP_MASK)
+#define VM_STORE fp[VM_D] = r; VM_AGAIN
+#define VM_NEXT VM_AGAIN
+#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; break;
 #else
 #define VM_OPAQUE(v) (v)
-#define VM_HERE ip
+#define VM_FETCH() ((void)(n0 = code[at], n1 = code[at + 1u]))
 #define VM_LOADED(v) ((void)0)
+#define VM_BEGIN() ((void)0)
+#define VM_TAKE(v) (v)
 #define VM_SWITCH(op) switch (op) {
 #define VM_CASE(n) case n:
 #define VM_STORE break;
@@ -91,22 +117,27 @@ DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(
 DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_u64 *state, vm_state *instance, hc_u32 fuel) {
     vm_state own = *instance;
     vm_state *vm = &own;
-    GLOBAL const hc_u64 *ip = code + 2u * (hc_size)state[VM_STATE_PC];
+    hc_u32 at = 2u * (hc_u32)state[VM_STATE_PC]; /* the word of code that the next instruction begins with */
     GLOBAL hc_u64 *const frames = state + image[VM_IMAGE_FRAMES], *const frames_end = state + image[VM_IMAGE_FRAMES_END];
-    GLOBAL hc_u64 *const first_call = state + image[VM_IMAGE_CALLS], *const calls_end = state + image[VM_IMAGE_CALLS_END];
-    GLOBAL hc_u64 *fp = frames + state[VM_STATE_FP], *calls = first_call + state[VM_STATE_DEPTH];
-    hc_u64 n0 = ip[0], n1 = ip[1];
+    GLOBAL hc_u64 *const calls = state + image[VM_IMAGE_CALLS], *fp = frames + state[VM_STATE_FP];
+    const hc_u32 most_calls = (hc_u32)(image[VM_IMAGE_CALLS_END] - image[VM_IMAGE_CALLS]);
+    hc_u32 depth = (hc_u32)state[VM_STATE_DEPTH];
+    hc_u64 n0, n1;
     hc_u32 i;
 #ifdef VM_COUNT_STEPS
     hc_u64 steps = state[VM_STATE_STEPS];
 #endif
+#ifdef HC_LABELS
+    static const void *const labels[] = {@LABELS@};
+#endif
+    VM_BEGIN();
     own.trap = 0u;
+    VM_FETCH();
     do {
-        const hc_u64 w0 = n0, w1 = n1;
+        hc_u64 w0 = VM_TAKE(n0), w1 = VM_TAKE(n1);
         hc_u64 x = fp[VM_A], y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B], r;
-        ip += 2;
-        n0 = ip[0];
-        n1 = ip[1];
+        at += 2u;
+        VM_FETCH();
         VM_LOADED(x);
         VM_LOADED(y);
         VM_STEP();
@@ -115,9 +146,9 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
         VM_OTHERS
         fp[VM_D] = r;
     } while (vm->trap == 0u);
-    state[VM_STATE_PC] = (hc_u64)((VM_HERE - code) >> 1);
+    state[VM_STATE_PC] = at >> 1;
     state[VM_STATE_FP] = (hc_u64)(fp - frames);
-    state[VM_STATE_DEPTH] = (hc_u64)(calls - first_call);
+    state[VM_STATE_DEPTH] = depth;
     state[VM_STATE_BYTES] = vm->bytes;
 #ifdef VM_COUNT_STEPS
     state[VM_STATE_STEPS] = steps;

@@ -57,7 +57,7 @@ func Source(p Parts) string {
 	if !found {
 		panic("BUG: no place for the cases")
 	}
-	b.WriteString(before)
+	b.WriteString(strings.Replace(before, "@LABELS@", labels(), 1))
 	b.WriteString(cases())
 	b.WriteString(after)
 	b.WriteString(kernelText)
@@ -76,6 +76,18 @@ func cases() string {
 		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
 	}
 	return b.String()
+}
+
+// labels lists those of the cases, by the numbers of the instructions.
+func labels() string {
+	all := make([]string, 512)
+	for i := range all {
+		all[i] = "&&vm_op_others"
+	}
+	for _, op := range bytecode.ByUse() {
+		all[op] = fmt.Sprintf("&&vm_op_%du", op)
+	}
+	return strings.Join(all, ", ")
 }
 
 // native defines VM_REGION(id), which runs a region and gives its exit. The state that it is given is a copy, so that the interpreter's own can be in registers.

@@ -1,8 +1,14 @@
 /* Memory. What the program stores as one type it may load as another, which compilers of OpenCL C otherwise take for
    unrelated: a union says so without an attribute. */
-typedef union { unsigned short value; hc_u8 bytes[2]; } vm_cell2;
-typedef union { hc_u32 value; hc_u8 bytes[4]; } vm_cell4;
-typedef union { hc_u64 value; hc_u8 bytes[8]; } vm_cell8;
+#ifdef HC_PACKED
+#define VM_ODD(ea, n) 0
+#else
+#define HC_PACKED
+#define VM_ODD(ea, n) (((ea) & ((n) - 1u)) != 0u)
+#endif
+typedef union HC_PACKED { unsigned short value; hc_u8 bytes[2]; } vm_cell2;
+typedef union HC_PACKED { hc_u32 value; hc_u8 bytes[4]; } vm_cell4;
+typedef union HC_PACKED { hc_u64 value; hc_u8 bytes[8]; } vm_cell8;
 #define VM_CELL2(p) (((GLOBAL vm_cell2 *)(p))->value)
 #define VM_CELL4(p) (((GLOBAL vm_cell4 *)(p))->value)
 #define VM_CELL8(p) (((GLOBAL vm_cell8 *)(p))->value)
@@ -21,15 +27,15 @@ HC_NOINLINE void vm_store_bytes(GLOBAL hc_u8 *to, hc_u32 n, hc_u64 v) {
 DEVICE hc_u32 vm_load1(vm_state *vm, hc_u64 ea) { return ea >= vm->bytes ? vm_trap(vm, VM_BOUNDS) : vm->memory[ea]; }
 DEVICE hc_u32 vm_load2(vm_state *vm, hc_u64 ea) {
     if (ea + 2u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return (ea & 1u) != 0u ? (hc_u32)vm_load_bytes(vm->memory + ea, 2u) : VM_CELL2(vm->memory + ea);
+    return VM_ODD(ea, 2u) ? (hc_u32)vm_load_bytes(vm->memory + ea, 2u) : VM_CELL2(vm->memory + ea);
 }
 DEVICE hc_u32 vm_load4(vm_state *vm, hc_u64 ea) {
     if (ea + 4u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return (ea & 3u) != 0u ? (hc_u32)vm_load_bytes(vm->memory + ea, 4u) : VM_CELL4(vm->memory + ea);
+    return VM_ODD(ea, 4u) ? (hc_u32)vm_load_bytes(vm->memory + ea, 4u) : VM_CELL4(vm->memory + ea);
 }
 DEVICE hc_u64 vm_load8(vm_state *vm, hc_u64 ea) {
     if (ea + 8u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return (ea & 7u) != 0u ? vm_load_bytes(vm->memory + ea, 8u) : VM_CELL8(vm->memory + ea);
+    return VM_ODD(ea, 8u) ? vm_load_bytes(vm->memory + ea, 8u) : VM_CELL8(vm->memory + ea);
 }
 
 DEVICE void vm_store1(vm_state *vm, hc_u64 ea, hc_u32 v) {
@@ -38,17 +44,17 @@ DEVICE void vm_store1(vm_state *vm, hc_u64 ea, hc_u32 v) {
 }
 DEVICE void vm_store2(vm_state *vm, hc_u64 ea, hc_u32 v) {
     if (ea + 2u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if ((ea & 1u) != 0u) vm_store_bytes(vm->memory + ea, 2u, v);
+    else if (VM_ODD(ea, 2u)) vm_store_bytes(vm->memory + ea, 2u, v);
     else VM_CELL2(vm->memory + ea) = (unsigned short)v;
 }
 DEVICE void vm_store4(vm_state *vm, hc_u64 ea, hc_u32 v) {
     if (ea + 4u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if ((ea & 3u) != 0u) vm_store_bytes(vm->memory + ea, 4u, v);
+    else if (VM_ODD(ea, 4u)) vm_store_bytes(vm->memory + ea, 4u, v);
     else VM_CELL4(vm->memory + ea) = v;
 }
 DEVICE void vm_store8(vm_state *vm, hc_u64 ea, hc_u64 v) {
     if (ea + 8u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if ((ea & 7u) != 0u) vm_store_bytes(vm->memory + ea, 8u, v);
+    else if (VM_ODD(ea, 8u)) vm_store_bytes(vm->memory + ea, 8u, v);
     else VM_CELL8(vm->memory + ea) = v;
 }
 
