@@ -66,10 +66,20 @@ func TestLower(t *testing.T) {
 		{"a local that changes while it is an operand is copied", function(i32, i32, "",
 			wasm.LocalGet, 0, wasm.LocalGet, 0, wasm.I32Const, 1, wasm.I32Add, wasm.LocalSet, 0, wasm.LocalGet, 0, wasm.I32Sub), `
      4 i32.add %2 %0 0x1
-     5 copy %1 %0
-     6 copy %0 %2
-     7 i32.sub %1 %1 %0
-     8 return.value %1`},
+     5 copy.two %1 %0 %0 %2
+     6 i32.sub %1 %1 %0
+     7 return.value %1`},
+		{"a copy of what the one before has written stands alone", function(i32+i32, i32, "",
+			wasm.LocalGet, 0, wasm.LocalSet, 1, wasm.LocalGet, 1, wasm.LocalSet, 0, wasm.LocalGet, 0), `
+     4 copy %1 %0
+     5 copy %0 %1
+     6 return.value %0`},
+		{"bits that are looked at are in branches", function(i32, "", "",
+			wasm.Loop, 0x40, wasm.LocalGet, 0, wasm.I32Const, 4, wasm.I32And, wasm.BrIf, 0,
+			wasm.LocalGet, 0, wasm.I32Const, 8, wasm.I32And, wasm.I32Eqz, wasm.BrIf, 0, wasm.End), `
+     4 br.i32.and %0 0x4 @4
+     5 br.i32.and.not %0 0x8 @4
+     6 return`},
 		{"comparisons are in branches", function(i32, i32, "",
 			wasm.Loop, 0x40, wasm.LocalGet, 0, wasm.I32Const, 1, wasm.I32Sub, wasm.LocalTee, 0, wasm.I32Const, 9, wasm.I32GtU, wasm.BrIf, 0, wasm.End,
 			wasm.LocalGet, 0, wasm.I32Eqz, wasm.If, wasm.I32, wasm.I32Const, 3, wasm.Else, wasm.I32Const, 4, wasm.End), `
@@ -153,10 +163,9 @@ func TestLower(t *testing.T) {
      4 copy %2 %0
      5 copy %3 0x5
      6 call %2 @4 5
-     7 copy %2 %0
-     8 copy %3 %1
-     9 call_indirect %2 %0 0 0
-    10 return.value %2`},
+     7 copy.two %2 %0 %3 %1
+     8 call_indirect %2 %0 0 0
+     9 return.value %2`},
 	} {
 		im, err := bytecode.Lower(decode(t, c.file), bytecode.Options{})
 		if err != nil {

@@ -227,12 +227,23 @@ func (l *lowering) truncate(height int) {
 func (l *lowering) store(d uint32, v value, height int) {
 	switch v.kind {
 	case canonical:
-		l.emit(Instruction{Op: Copy, D: d, B: l.slot(height)})
+		l.copy(d, l.slot(height))
 	case local:
-		l.emit(Instruction{Op: Copy, D: d, B: uint32(v.bits)})
+		l.copy(d, uint32(v.bits))
 	case constant:
 		l.emit(Instruction{Op: Copy, Flags: FlagImm, D: d, Imm: v.bits})
 	}
+}
+
+// copy emits a copy of slot b, together with the one before if that is no matter to what it reads.
+func (l *lowering) copy(d, b uint32) {
+	if pc := l.pc() - 1; pc >= l.barrier {
+		if last := l.at(pc); last.Op == Copy && last.Flags == 0 && last.D != b {
+			l.put(pc, Instruction{Op: CopyTwo, D: last.D, A: last.B, B: b, Imm: uint64(d)})
+			return
+		}
+	}
+	l.emit(Instruction{Op: Copy, D: d, B: b})
 }
 
 // settle puts the value at a height into its canonical slot.

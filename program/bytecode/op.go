@@ -18,6 +18,7 @@ const (
 	Unreachable
 	Select // from here on those first that programs have most of
 	Copy
+	CopyTwo
 	GlobalGet
 	GlobalSet
 	GlobalMove
@@ -115,6 +116,7 @@ var control = [firstOperation]Info{
 	Function:    {Name: "function", Fields: "low high"},
 	Unreachable: {Name: "unreachable", C: "vm->trap = VM_UNREACHABLE;"},
 	Copy:        {Name: "copy", Fields: "d b", Value: true, C: "r = y;"},
+	CopyTwo:     {Name: "copy.two", Fields: "d a c b", C: "fp[VM_D] = x;\nfp[VM_LOW] = y;"},
 	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = fp[VM_A + i];"},
 	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = 0u;"},
 	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? fp[VM_LOW] : y;"},
@@ -165,7 +167,7 @@ var ops, of = func() (all []Info, of map[wasm.Op]Op) {
 		all = append(all, operation(o))
 	}
 	for _, o := range machine.Operations() {
-		if comparison(o) {
+		if comparison(o) || o.Op == wasm.I32And {
 			all[of[o.Op]].branch = Op(len(all))
 			all = append(all, fused(o))
 		}
@@ -226,10 +228,14 @@ func comparison(o machine.Operation) bool {
 	return false
 }
 
-// fused is a branch where the operation gives 1, or 0 with FlagNot.
+// fused is a branch where the operation does not give 0, or does so with FlagNot.
 func fused(o machine.Operation) Info {
+	condition := "(" + o.C + ")"
+	if !comparison(o) {
+		condition = "(hc_u32)(" + condition + " != 0u)"
+	}
 	return Info{
 		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d",
-		C: operands(o) + fmt.Sprintf("if ((%s) != VM_NOT) VM_JUMP_NEAR();", o.C),
+		C: operands(o) + fmt.Sprintf("if (%s != VM_NOT) VM_JUMP_NEAR();", condition),
 	}
 }
