@@ -25,12 +25,14 @@ func first(t *testing.T) *hal.Device {
 	return devices[0]
 }
 
-// TestAsking has another runtime run the module that asks for the time.
+// TestAsking has another runtime run the modules that make a call many times.
 func TestAsking(t *testing.T) {
 	for _, rounds := range []uint32{1, 63, 64, 20000, 1 << 20} {
-		got, err := wasmtest.Run(t.Context(), asking(rounds), policy.Policy{Args: []string{"asking"}})
-		if err != nil || got != (wasmtest.Ran{}) {
-			t.Errorf("%d rounds: %+v, %v", rounds, got, err)
+		for _, call := range []wanted{wantsTime, wantsWrite} {
+			got, err := wasmtest.Run(t.Context(), asking(call, rounds), policy.Policy{Args: []string{"asking"}})
+			if err != nil || got != (wasmtest.Ran{}) {
+				t.Errorf("%s, %d rounds: %+v, %v", call.name, rounds, got, err)
+			}
 		}
 	}
 }
@@ -64,7 +66,7 @@ func TestPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"an interpreted instruction, lone instance of c/compute.c", "lone instance of c/recurse.c", "a kernel asks", "a program asks"}
+	want := []string{"an interpreted instruction, lone instance of c/compute.c", "lone instance of c/recurse.c", "the host's time, a kernel", "the host's time, a program", "a write of nothing, a kernel", "a write of nothing, a program"}
 	for _, tier := range program.Tiers() {
 		what := "c/compute.c 1, " + string(tier)
 		if !slices.ContainsFunc(report.LeftOut, func(l LeftOut) bool { return strings.HasSuffix(l.What, string(tier)) }) {
@@ -86,8 +88,8 @@ func TestWithoutPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows(t, report, "a kernel asks", "a program asks")
-	if len(report.Rows) != 2 || len(report.LeftOut) != 4 {
+	rows(t, report, "the host's time, a kernel", "the host's time, a program", "a write of nothing, a kernel", "a write of nothing, a program")
+	if len(report.Rows) != 4 || len(report.LeftOut) != 4 {
 		t.Errorf("%d rows, left out: %+v", len(report.Rows), report.LeftOut)
 	}
 	var table strings.Builder
