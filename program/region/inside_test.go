@@ -54,20 +54,19 @@ func surrounded(seed uint64) []byte {
 // TestInside has the interpreter run functions with regions in them and without, and compares both with wazero. The text is the
 // same for all devices, on which the interpreter and regions have tests of their own.
 func TestInside(t *testing.T) {
-	for uri, seeds := range map[string][]uint64{"cpu:0": {0, 3}, "opencl:0": {1}} {
-		for _, transport := range []plan.Transport{plan.Mailbox, plan.Stopping} {
-			t.Run(uri+"/"+string(transport), func(t *testing.T) {
-				dev := devicetest.Get(t, uri)
-				rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Policy: plan.Policy{Transport: transport}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer rt.Close()
-				for _, seed := range seeds {
-					inside(t, rt, seed)
-				}
-			})
-		}
+	for _, c := range []struct {
+		uri       string
+		transport plan.Transport
+		seed      uint64
+	}{{"cpu:0", plan.Mailbox, 0}, {"cpu:0", plan.Stopping, 3}, {"opencl:0", plan.Stopping, 1}} {
+		t.Run(c.uri+"/"+string(c.transport), func(t *testing.T) {
+			rt, err := hostcall.New(t.Context(), devicetest.Get(t, c.uri), &hostcall.Options{Policy: plan.Policy{Transport: c.transport}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rt.Close()
+			inside(t, rt, c.seed)
+		})
 	}
 }
 

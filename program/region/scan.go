@@ -23,7 +23,7 @@ type construct struct {
 	outer      int      // the construct around, -1 for a function
 }
 
-// mostNested is how deep constructs may be nested in C: clang refuses 256 levels of braces, and NVRTC, hiprtc and PoCL are made of it.
+// mostNested is how deep constructs may be nested in C: clang refuses 256 levels of braces, and hiprtc, PoCL and Metal's compiler are made of it.
 const mostNested = 200
 
 // A body is a function's constructs in the order in which they begin. The first is the function itself.
