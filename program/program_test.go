@@ -287,7 +287,7 @@ func TestLoadErrors(t *testing.T) {
 		library := []byte("\x00asm\x01\x00\x00\x00")
 		imports := func(module, name string) []byte {
 			body := fmt.Sprintf("\x01%c%s%c%s\x00\x00", len(module), module, len(name), name)
-			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                                        // type 0: [] -> []
+			b := append(slices.Clone(library), "\x01\x04\x01\x60\x00\x00"...)                               // type 0: [] -> []
 			b = append(append(append(b, 2, byte(len(body))), body...), "\x07\x0a\x01\x06_start\x00\x00"...) // exported as _start
 			return b
 		}
