@@ -58,7 +58,15 @@ func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)
 					t.Skipf("%s has no mailbox: %s", info.URI, plan.Make(info.URI, rt.Capabilities()).Obstacle)
 				}
 				for _, tier := range tiers {
-					t.Run(string(tier), func(t *testing.T) { f(t, target{rt, tier}) })
+					t.Run(string(tier), func(t *testing.T) {
+						if d := info.Dialect; tier == program.Whole && (d == hal.OpenCL || d == hal.MSL) {
+							t.Skipf("%s has no recursion", d)
+						}
+						if tier == program.Whole && transport == plan.Stopping {
+							t.Skip("a device's stack cannot be left and come back to")
+						}
+						f(t, target{rt, tier})
+					})
 				}
 			})
 		}
@@ -116,6 +124,9 @@ func TestAsWazero(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
 		for _, c := range programs {
 			t.Run(c.name, func(t *testing.T) {
+				if c.name == "go/jsonq" && on.tier == program.Whole {
+					t.Skip("a Go program is too large to be compiled as a whole")
+				}
 				if c.name == "go/jsonq" && on.tier != program.Interpreter {
 					t.Skip("a Go program's regions take long to compile, and are of the same kind as the others'")
 				}
@@ -187,7 +198,7 @@ int main(int argc, char **argv) {
 
 // TestTraps has programs do what they must not: they end, with the cause and the function, and others go on.
 func TestTraps(t *testing.T) {
-	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
+	forEach(t, []program.Tier{program.Interpreter, program.Whole}, func(t *testing.T, on target) {
 		p := load(t, on, source(t, misbehaves))
 		for arg, want := range map[string]struct {
 			cause    machine.Trap

@@ -81,7 +81,7 @@ The first Ctrl-C ends the run, the second does not wait for it.`,
 	f.IntVar(&j.instances, "instances", 1, "run so many instances of a program, each with a memory of its own: `N`")
 	f.BoolVar(&j.perLane, "per-lane", false, "an instance in each lane of a subgroup, not one for each subgroup")
 	f.StringVar(&j.memory, "memory", "", "`bytes` that an instance's memory may have, as in 64MiB (default by the device, at most 256MiB)")
-	f.StringVar(&j.tier, "tier", "", "regions: loops that only compute are compiled for the device; interpreter: nothing is (default `regions`)")
+	f.StringVar(&j.tier, "tier", "", "regions: loops that only compute are compiled for the device; interpreter: nothing is; whole: everything is, where the device has recursion (default `regions`)")
 	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the program, `HOST[:GUEST[:ro]]`; may be repeated")
 	f.StringArrayVar(&j.env, "env", nil, "set a variable of the program's environment, `K=V`; may be repeated")
 	f.DurationVar(&j.timeout, "timeout", 0, "end the program after that `time`, as in 30s (default none)")
