@@ -116,13 +116,18 @@ HC_NOINLINE hc_u32 vm_look(HC, vm_state *state) {
 func (u *unit) resolve() error {
 	size := 0
 	for fn := range u.s.m.Funcs {
+		if !u.s.imported(fn) {
+			size += u.s.body(fn)[0].size
+		}
+	}
+	if size > mostProgram {
+		return fmt.Errorf("the module has %d instructions, and compilers for devices do not finish with more than %d", size, mostProgram)
+	}
+	for fn := range u.s.m.Funcs {
 		if u.s.imported(fn) {
 			continue
 		}
 		c := u.s.body(fn)[0]
-		if size += c.size; size > mostProgram {
-			return fmt.Errorf("the module has more than %d instructions, which compilers for devices do not finish", mostProgram)
-		}
 		if c.unfit != 0 {
 			return fmt.Errorf("function %d has %v", fn, c.unfit)
 		}
