@@ -89,7 +89,7 @@ func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int
 
 // mostProgram is how many instructions a program may have: NVIDIA's compiler took a minute for 52,000, and more than 23 GiB of memory for
 // 640,000.
-const mostProgram = 150_000
+const mostProgram = 100_000
 
 // prelude is what functions begin with and how they end: VM_CHECK after an operation of their own, VM_PASS after a call, VM_PASS_ON after one through a
 // table, whose caller is where it traps. The address of a variable tells how deep the stack is, which grows down, or up on AMD's devices.

@@ -269,7 +269,7 @@ func (e *emitter) look(r *reach, pass string) {
 	case e.unit.whole:
 		if r.grows {
 			e.usesVM = true
-			e.line("own = *state;")
+			e.line("vm->bytes = state->bytes;") // which is all that changes
 		}
 		e.line("%s(%s)", pass, e.failed)
 	default:
