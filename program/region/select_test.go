@@ -221,7 +221,7 @@ func TestProgramRefuses(t *testing.T) {
 		{m, "none", none, `exports no function "none"`},
 		{m, "main", func(module, name string) (int, error) { return 0, fmt.Errorf("no %s.%s", module, name) }, "no host.0"},
 	} {
-		if _, err := region.Program(c.m, c.entry, c.bind); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := region.Program(c.m, c.entry, c.bind); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
 	}
