@@ -182,7 +182,7 @@ func TestTraps(t *testing.T) {
 				t.Errorf("%s: got %+v, %v", arg, got, trap)
 			}
 		}
-		got, res := ran(t, p, program.Launch{Instances: 5, Policy: policy.Policy{Args: []string{"p", "*"}}})
+		got, res := ran(t, p, program.Launch{Instances: 5, PerLane: on.tier == program.Whole, Policy: policy.Policy{Args: []string{"p", "*"}}})
 		var ends []string
 		for _, e := range res.Ends {
 			ends = append(ends, fmt.Sprint(e.Code, e.Trap != nil))
