@@ -4,8 +4,8 @@ GO      ?= go
 TARGETS  = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # What is concurrent enough to be worth the race detector, which needs cgo and so a C compiler.
 RACE     = ./hal ./hostcall/... ./backend/cpu ./backend/hip ./backend/metal ./backend/opencl
-# One package at a time: kernels and the pollers that serve them want the cores for themselves.
-TEST     = $(GO) run .ci/gotest.go -p 1 -timeout 8m
+# Two packages at a time: much of the time goes into compilers. No test measures time, so kernels and the pollers that serve them may share the cores.
+TEST     = $(GO) run .ci/gotest.go -p 2 -timeout 8m
 
 # The module needs no cgo; only the race detector asks for it.
 export CGO_ENABLED = 0

@@ -47,6 +47,9 @@ func (d *Device) Alloc(kind MemoryKind, size int) (*Buffer, error) {
 type Source struct {
 	Name string // file name, as messages give it
 	Text string
+	// Stack is how many bytes of stack a work-item may need, where the compiler cannot tell because functions are recursive; 0 if it can. A
+	// device that cannot give so much says so (ErrUnsupported) when the source is compiled.
+	Stack int
 }
 
 // Compile turns source into code for this device. The source being at fault gives a *CompileError. On

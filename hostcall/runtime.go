@@ -143,7 +143,13 @@ func (r *Runtime) own(functions map[string]Function) (map[wire.Opcode]call.Handl
 
 // Load compiles a kernel file. A file at fault gives a *hal.CompileError with the file's own line numbers.
 func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error) {
-	unit, err := device.Parse(name, text)
+	return r.LoadSource(ctx, hal.Source{Name: name, Text: text})
+}
+
+// LoadSource is Load for a kernel file that needs more than its text says, such as stack for recursive functions.
+func (r *Runtime) LoadSource(ctx context.Context, src hal.Source) (*Program, error) {
+	name := src.Name
+	unit, err := device.Parse(name, src.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +171,7 @@ func (r *Runtime) Load(ctx context.Context, name, text string) (*Program, error)
 	if err != nil {
 		return nil, err
 	}
-	module, err := r.device.Compile(ctx, hal.Source{Name: name, Text: full})
+	module, err := r.device.Compile(ctx, hal.Source{Name: name, Text: full, Stack: src.Stack})
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,7 @@
 // Go and C make them. What a program asks of the system is served by the same services, under the same policy, as a kernel's calls.
 //
 // A module is checked (package wasm) and lowered to a register code (package bytecode), which one kernel interprets (package
-// interpreter); loops that only compute are compiled with that kernel (package region). Its calls of the system are hostcalls (package wasi).
+// interpreter); loops that only compute are compiled with that kernel (package region), or all of the program in place of the interpreter. Its calls of the system are hostcalls (package wasi).
 package program
 
 import (
@@ -31,14 +31,20 @@ const (
 	Regions Tier = "regions"
 	// Interpreter has everything interpreted, by one kernel for all programs.
 	Interpreter Tier = "interpreter"
+	// Whole has all of the program compiled, with recursion and a stack as the device has them: for devices whose language has that, and on which a running
+	// kernel's calls are served. Compilers take long for it, and the device sets memory aside for the stack of every work-item that it can
+	// have at a time, so it is for who asks for it.
+	Whole Tier = "whole"
 )
 
 // Tiers lists them, the default first.
-func Tiers() []Tier { return []Tier{Regions, Interpreter} }
+func Tiers() []Tier { return []Tier{Regions, Interpreter, Whole} }
 
 // Options say how a program is loaded.
 type Options struct {
 	Tier Tier // Regions if empty
+	// Stack is how many bytes the frames of nested calls may take with Whole: 0 is 1 MiB on a host's cores, and 32 KiB elsewhere.
+	Stack int
 	// CountSteps has the instructions counted that are interpreted, see Result.Steps.
 	CountSteps bool
 }
@@ -53,6 +59,7 @@ type Program struct {
 	regions []region.Region
 	kernels *hostcall.Program
 	steps   bool // are counted
+	whole   bool // is code of the device, and not interpreted
 }
 
 // trapped is the call by which the interpreter says that an instance trapped.
@@ -72,6 +79,7 @@ func Load(ctx context.Context, rt *hostcall.Runtime, name string, module []byte,
 	if p.start, err = begin(p.module); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	source := hal.Source{Name: "program.kernel.c"}
 	lower, parts := bytecode.Options{Host: bind}, interpreter.Parts{Host: wasi.KernelSource, Trapped: &trapped, CountSteps: opts.CountSteps}
 	switch opts.Tier {
 	case Regions, "":
@@ -82,17 +90,23 @@ func Load(ctx context.Context, rt *hostcall.Runtime, name string, module []byte,
 		if len(p.regions) > 0 {
 			parts.Native, parts.Regions = region.Source(p.module, p.regions), len(p.regions)
 		}
-	case Interpreter:
+	case Interpreter, Whole:
 	default:
 		return nil, fmt.Errorf("tier %q: there are %q: %w", opts.Tier, Tiers(), hal.ErrInvalid)
 	}
 	if p.image, err = bytecode.Lower(p.module, lower); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if opts.Tier == Whole {
+		if err := p.wholly(opts, &source, &parts); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	if err := rt.Declare(wasi.Import); err != nil {
 		return nil, err
 	}
-	p.kernels, err = rt.Load(ctx, "program.kernel.c", interpreter.Source(parts))
+	source.Text = interpreter.Source(parts)
+	p.kernels, err = rt.LoadSource(ctx, source)
 	return p, err
 }
 
@@ -138,7 +152,7 @@ type Launch struct {
 	// it waits for no other.
 	PerLane bool
 	Memory  uint64 // bytes that the memory of an instance may have; 0 chooses by the device's, 256 MiB at most
-	Stack   int    // bytes of what the program's functions have of local values, of each instance; 0 is 1 MiB
+	Stack   int    // bytes of what the program's functions have of local values, of each instance; 0 is 1 MiB. With Whole see Options
 	Policy  policy.Policy
 	// Grace is how long the program may take to end after its run is over; 0 is two seconds.
 	Grace time.Duration
@@ -212,7 +226,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 // instances makes room for them. If nobody said how much memory one may have, it is what there is room for: devices have limits that they do not tell.
 func (p *Program) instances(l Launch, pages int) (*interpreter.Instances, error) {
 	for {
-		instances, err := interpreter.New(p.runtime.Device(), p.image, interpreter.Options{Instances: l.Instances, Entry: p.start, Pages: pages, Slots: l.Stack / 8})
+		instances, err := interpreter.New(p.runtime.Device(), p.image, p.sizes(l, pages))
 		if least := int(p.image.Memory.Min); err == nil || l.Memory != 0 || pages <= least || !errors.Is(err, hal.ErrOutOfMemory) {
 			return instances, err
 		} else {

@@ -63,7 +63,15 @@ func forEach(t *testing.T, tiers []program.Tier, f func(t *testing.T, on target)
 					t.Skipf("%s has no mailbox: %s", info.URI, plan.Make(info.URI, rt.Capabilities()).Obstacle)
 				}
 				for _, tier := range tiers {
-					t.Run(string(tier), func(t *testing.T) { f(t, target{rt, tier}) })
+					t.Run(string(tier), func(t *testing.T) {
+						if d := info.Dialect; tier == program.Whole && (d == hal.OpenCL || d == hal.MSL) {
+							t.Skipf("%s has no recursion", d)
+						}
+						if tier == program.Whole && transport == plan.Stopping {
+							t.Skip("a device's stack cannot be left and come back to")
+						}
+						f(t, target{rt, tier})
+					})
 				}
 			})
 		}
@@ -129,6 +137,9 @@ func TestAsWazero(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
 		for _, c := range programs {
 			t.Run(c.name, func(t *testing.T) {
+				if on.tier == program.Whole && c.name != "c/recurse.c" && (c.name != "rust/sort.rs" || on.Device().Info().URI != "cpu:0") {
+					t.Skip("whole programs take long to compile: one does here, and cpu:0 has one that is larger")
+				}
 				if c.name != "c/compute.c" && on.tier == program.Regions && on.Device().Info().URI != "cpu:0" {
 					t.Skip("each program's regions are compiled by themselves: all of them on cpu:0, and one program's elsewhere")
 				}
@@ -159,7 +170,7 @@ const misbehaves = "program/testdata/programs/misbehaves.c"
 
 // TestTraps has programs do what they must not: they end, with the cause and the function, and others go on.
 func TestTraps(t *testing.T) {
-	forEach(t, []program.Tier{program.Interpreter}, func(t *testing.T, on target) {
+	forEach(t, []program.Tier{program.Interpreter, program.Whole}, func(t *testing.T, on target) {
 		p := load(t, on, wasmtest.Program(t, misbehaves))
 		for arg, want := range map[string]struct {
 			cause    machine.Trap
@@ -171,7 +182,7 @@ func TestTraps(t *testing.T) {
 				t.Errorf("%s: got %+v, %v", arg, got, trap)
 			}
 		}
-		got, res := ran(t, p, program.Launch{Instances: 5, Policy: policy.Policy{Args: []string{"p", "*"}}})
+		got, res := ran(t, p, program.Launch{Instances: 5, PerLane: on.tier == program.Whole, Policy: policy.Policy{Args: []string{"p", "*"}}})
 		var ends []string
 		for _, e := range res.Ends {
 			ends = append(ends, fmt.Sprint(e.Code, e.Trap != nil))
@@ -193,19 +204,21 @@ func TestEndless(t *testing.T) {
 		compiledElsewhere(t, on)
 		p := load(t, on, wasmtest.Program(t, misbehaves))
 		ran(t, p, program.Launch{Policy: policy.Policy{Args: []string{"p", "0"}}}) // some drivers compile now
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		out := &firstWrite{wrote: cancel}
-		start := time.Now()
-		_, err := p.Run(ctx, program.Launch{Policy: policy.Policy{Args: []string{"p", "l"}, Stdout: out}})
-		if !errors.Is(err, context.Canceled) || errors.Is(err, hostcall.ErrStillRunning) {
-			t.Errorf("got %v", err)
-		}
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		if got := out.text.String(); got != "instance 0\n" {
-			t.Errorf("printed %q", got)
+		for _, arg := range []string{"l", "r"} {                                   // a loop, and calls without one
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := &firstWrite{wrote: cancel}
+			start := time.Now()
+			_, err := p.Run(ctx, program.Launch{Policy: policy.Policy{Args: []string{"p", arg}, Stdout: out}})
+			if !errors.Is(err, context.Canceled) || errors.Is(err, hostcall.ErrStillRunning) {
+				t.Errorf("%s: got %v", arg, err)
+			}
+			if took := time.Since(start); took > 30*time.Second {
+				t.Errorf("%s: it took %v", arg, took)
+			}
+			if got := out.text.String(); got != "instance 0\n" {
+				t.Errorf("%s: printed %q", arg, got)
+			}
 		}
 	})
 }
@@ -226,6 +239,9 @@ func (w *firstWrite) Write(p []byte) (int, error) {
 func TestInstances(t *testing.T) {
 	forEach(t, program.Tiers(), func(t *testing.T, on target) {
 		compiledElsewhere(t, on)
+		if on.tier == program.Whole && on.Device().Info().URI != "cpu:0" {
+			t.Skip("whole programs take long to compile: the other tests have one here")
+		}
 		module := wasmtest.Example(t, "c/mandelbrot.c")
 		p := load(t, on, module)
 		draw := func(l program.Launch) []byte {
@@ -246,6 +262,74 @@ func TestInstances(t *testing.T) {
 			if !bytes.Equal(draw(l), one) {
 				t.Errorf("%+v draw another picture than one does", l)
 			}
+		}
+	})
+}
+
+// TestMemory has one program get as much memory as each of its launches says.
+func TestMemory(t *testing.T) {
+	forEach(t, []program.Tier{program.Interpreter, program.Whole}, func(t *testing.T, on target) {
+		p := load(t, on, wasmtest.Program(t, misbehaves))
+		grown := func(memory uint64) (n int) {
+			got, _ := ran(t, p, program.Launch{Memory: memory, Instances: 2, Policy: policy.Policy{Args: []string{"p", "g"}}})
+			lines := strings.Split(strings.TrimSpace(got.Stdout), "\n")
+			slices.Sort(lines)
+			if len(lines) != 4 || lines[0] != lines[1] {
+				t.Fatalf("printed %q", lines)
+			}
+			if _, err := fmt.Sscan(lines[0], &n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if less, more := grown(4<<20), grown(9<<20); less < 1 || more != less+5 {
+			t.Errorf("memory grew by %d MiB up to 4 and by %d up to 9", less, more)
+		}
+	})
+}
+
+// TestWholeRefused asks for whole programs where there can be none: the error says what is missing, and what to take.
+func TestWholeRefused(t *testing.T) {
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		info := dev.Info()
+		recursive := info.Dialect != hal.OpenCL && info.Dialect != hal.MSL
+		load := func(transport plan.Transport, o program.Options) error {
+			rt, err := hostcall.New(t.Context(), dev, &hostcall.Options{Policy: plan.Policy{Transport: transport}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rt.Close()
+			o.Tier = program.Whole
+			p, err := program.Load(t.Context(), rt, "p", wasmtest.Program(t, misbehaves), o)
+			if err == nil {
+				p.Close()
+			}
+			return err
+		}
+		want := []string{"p: tier whole: ", string(info.Dialect), "recursion", "tier regions"}
+		if recursive {
+			want = []string{"p: tier whole: ", info.URI, "stop for each call", "tier regions"}
+		}
+		err := load(plan.Stopping, program.Options{})
+		if !errors.Is(err, hal.ErrUnsupported) {
+			t.Fatalf("got %v", err)
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q does not say %q", err, w)
+			}
+		}
+		if !recursive {
+			return
+		}
+		if err := load("", program.Options{Stack: -1}); !errors.Is(err, hal.ErrInvalid) {
+			t.Errorf("less than no stack: %v", err)
+		}
+		if info.Dialect != hal.C11 {
+			return // the others are asked when their compilers are done: the backends have tests of it
+		}
+		if err := load("", program.Options{Stack: 1 << 28}); !errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "bytes of stack") {
+			t.Errorf("256 MiB of stack: %v", err)
 		}
 	})
 }

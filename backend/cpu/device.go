@@ -43,8 +43,14 @@ func (b *buffer) Host() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(
 // Free unmaps it.
 func (b *buffer) Free() error { return pages.Free(b.memory) }
 
+// mostStack is how much stack a work-item may have: there is one for each that has begun and waits.
+const mostStack = 64 << 20
+
 // Compile builds a shared object and binds it to the runtime.
 func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
+	if src.Stack > mostStack {
+		return nil, fmt.Errorf("%s: compile %s: %d bytes of stack, at most %d: %w", d.info.URI, src.Name, src.Stack, mostStack, hal.ErrUnsupported)
+	}
 	path, log, err := d.compiler.build(ctx, src.Name, "#line 1 \"dialtone/abi.h\"\n"+abiText+bindText+src.Text)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -68,13 +74,14 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 		return nil, &hal.Error{Op: "load " + src.Name, Backend: "cpu", Device: d.info.URI, Err: errors.New("BUG: no dialtone_bind")}
 	}
 	bind.Call(d.runtime.functions)
-	return &module{library: lib, name: src.Name, device: d}, nil
+	return &module{library: lib, name: src.Name, device: d, stack: src.Stack}, nil
 }
 
 type module struct {
 	device  *device
 	library *dl.Library
 	name    string
+	stack   int // bytes that a work-item may need
 }
 
 // entryPrefix precedes a kernel's name in the shared object.
@@ -86,7 +93,7 @@ func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 	if f == 0 {
 		return nil, fmt.Errorf("%s has no kernel %q: %w", m.name, name, hal.ErrInvalid)
 	}
-	return &kernel{entry: f, name: name}, nil
+	return &kernel{entry: f, name: name, stack: m.stack}, nil
 }
 
 // Close unloads the code; no kernel of it may run.
@@ -95,6 +102,7 @@ func (m *module) Close() error { return m.library.Close() }
 type kernel struct {
 	entry dl.Func
 	name  string
+	stack int
 }
 
 // MaxGroup is the device's own limit.

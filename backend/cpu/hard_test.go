@@ -365,3 +365,41 @@ func TestNoCompiler(t *testing.T) {
 		t.Errorf("cpu:1 gives %v", err)
 	}
 }
+
+// TestStack has work-items need the stack that their module says they do, and more than any may have.
+func TestStack(t *testing.T) {
+	d := open(t)
+	const text = "#line 1 \"t.c\"\nstatic __attribute__((noinline)) unsigned deep(unsigned n) { volatile char b[1000]; b[n % 1000] = 1; return n == 0 ? 0 : deep(n - 1) + b[n % 1000]; }\n" +
+		"void dialtone_entry_k(const struct dialtone_item *i, void **a) { (*(unsigned **)a[0])[i->group_id[0]] = deep(*(int *)a[1]); }\n"
+	run := func(stack, depth int) ([]byte, error) {
+		m, err := d.Compile(t.Context(), hal.Source{Name: "t.c", Text: text, Stack: stack})
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		k, err := m.Kernel("k")
+		if err != nil {
+			return nil, err
+		}
+		q, b := newQueue(t, d), memory(t, d, 8)
+		if err := q.Launch(k, [3]int{8}, [3]int{}, hal.Memory(b), hal.Int32(int32(depth))); err != nil {
+			return nil, err
+		}
+		return b.Bytes(), wait(t, q)
+	}
+	out, err := run(8<<20, 6000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		if v := binary.LittleEndian.Uint32(out[4*i:]); v != 6000 {
+			t.Errorf("work-item %d: %d calls", i, v)
+		}
+	}
+	if _, err := run(0, 6000); err == nil || !strings.Contains(err.Error(), "invalid address") {
+		t.Errorf("without stack: %v", err)
+	}
+	if _, err := run(1<<30, 1); !errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "1073741824 bytes of stack") {
+		t.Errorf("a GiB: %v", err)
+	}
+}

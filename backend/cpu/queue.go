@@ -59,7 +59,7 @@ func (q *queue) Launch(k hal.DriverKernel, grid, group [3]int, args []hal.Driver
 	}
 	values = append(values, 0)
 	run := q.device.runtime.New.Call(uintptr(kern.entry), uintptr(unsafe.Pointer(&shape[0])), uintptr(q.device.threads),
-		uintptr(len(args)), uintptr(unsafe.Pointer(&sizes[0])), uintptr(unsafe.Pointer(&values[0])))
+		uintptr(kern.stack), uintptr(len(args)), uintptr(unsafe.Pointer(&sizes[0])), uintptr(unsafe.Pointer(&values[0])))
 	if run == 0 {
 		return &hal.Error{Op: "launch", Backend: "cpu", Device: q.device.info.URI, Kernel: kern.name, Err: hal.ErrOutOfMemory}
 	}

@@ -17,21 +17,23 @@ func code(r uintptr) result { return result(uint32(r)) }
 
 // CUresult, page "Data types used by CUDA driver".
 const (
-	success        result = 0
-	outOfMemory    result = 2
-	stubLibrary    result = 34
-	noDevice       result = 100
-	invalidDevice  result = 101
-	invalidImage   result = 200
-	noBinary       result = 209
-	invalidPTX     result = 218
-	unsupportedPTX result = 222
-	notFound       result = 500
-	notReady       result = 600
-	outOfResources result = 701
-	notPermitted   result = 800
-	notSupported   result = 801
-	driverMismatch result = 803
+	success          result = 0
+	invalidValue     result = 1
+	outOfMemory      result = 2
+	stubLibrary      result = 34
+	noDevice         result = 100
+	invalidDevice    result = 101
+	invalidImage     result = 200
+	noBinary         result = 209
+	unsupportedLimit result = 215
+	invalidPTX       result = 218
+	unsupportedPTX   result = 222
+	notFound         result = 500
+	notReady         result = 600
+	outOfResources   result = 701
+	notPermitted     result = 800
+	notSupported     result = 801
+	driverMismatch   result = 803
 )
 
 // faults are the codes after which the context is of no more use, each with its cause in plain words.

@@ -1224,7 +1224,7 @@ func TestGPUPTX(t *testing.T) {
 	}
 	image, err := compiler.translate(hal.Source{Name: "k", Text: kernels}, fmt.Sprintf("compute_%d", arch), false, options)
 	must(t, err)
-	m, err := c.load(t.Context(), "k", image)
+	m, err := c.load(t.Context(), hal.Source{Name: "k"}, image)
 	must(t, err)
 	defer m.Close()
 	q, out := newQueue(t, d), alloc(t, d, hal.HostCoherent, 4096)
@@ -1247,7 +1247,7 @@ func TestGPUPTX(t *testing.T) {
 	}
 	wait(t, q)
 
-	_, err = c.load(t.Context(), "broken", append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
+	_, err = c.load(t.Context(), hal.Source{Name: "broken"}, append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
 	if bytes.Contains(image, []byte("ld.global")) {
 		var ce *hal.CompileError
 		if !errors.As(err, &ce) {

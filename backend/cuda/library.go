@@ -42,6 +42,8 @@ type driverTable struct {
 	PrimaryCtxRelease dl.Func `sym:"cuDevicePrimaryCtxRelease_v2,cuDevicePrimaryCtxRelease"`
 	// Context Management.
 	CtxSetCurrent dl.Func `sym:"cuCtxSetCurrent"`
+	CtxGetLimit   dl.Func `sym:"cuCtxGetLimit"`
+	CtxSetLimit   dl.Func `sym:"cuCtxSetLimit"`
 	// Memory Management.
 	MemGetInfo              dl.Func `sym:"cuMemGetInfo_v2,cuMemGetInfo"`
 	MemAlloc                dl.Func `sym:"cuMemAlloc_v2,cuMemAlloc"`
@@ -115,6 +117,7 @@ const (
 	attachGlobal          = 1 // CU_MEM_ATTACH_GLOBAL
 	streamNonBlocking     = 1 // CU_STREAM_NON_BLOCKING
 	eventDisableTiming    = 2 // CU_EVENT_DISABLE_TIMING
+	limitStackSize        = 0 // CU_LIMIT_STACK_SIZE
 	funcMaxThreads        = 0 // CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 	jitErrorLogBuffer     = 5 // CU_JIT_ERROR_LOG_BUFFER
 	jitErrorLogBufferSize = 6 // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES

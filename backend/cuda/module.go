@@ -52,13 +52,13 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (made hal.DriverMo
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.load(ctx, src.Name, image)
+	m, err := c.load(ctx, src, image)
 	if key != "" && refused(err) { // made by another NVRTC, perhaps, or for another driver
 		discard(key)
 		if image, _, err = fetch(ctx, d.info.URI, src, d.limits.cc, true); err != nil {
 			return nil, err
 		}
-		m, err = c.load(ctx, src.Name, image)
+		m, err = c.load(ctx, src, image)
 	}
 	if err != nil {
 		return nil, err
@@ -67,11 +67,15 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (made hal.DriverMo
 }
 
 // load makes a module of an image with all its kernels, as soon as nothing runs.
-func (c *primary) load(ctx context.Context, source string, image []byte) (*module, error) {
-	if err := c.quiet(ctx, "load "+source); err != nil {
+func (c *primary) load(ctx context.Context, src hal.Source, image []byte) (*module, error) {
+	if err := c.quiet(ctx, "load "+src.Name); err != nil {
 		return nil, err
 	}
-	m, err := c.loadQuiet(source, image)
+	var m *module
+	err := c.deepen(src.Name, src.Stack)
+	if err == nil {
+		m, err = c.loadQuiet(src.Name, image)
+	}
 	gate.Unlock()
 	if m != nil && err != nil {
 		return nil, errors.Join(err, m.Close())

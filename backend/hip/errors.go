@@ -24,6 +24,7 @@ const (
 	invalidDevice      result = 101
 	invalidImage       result = 200
 	noBinary           result = 209
+	unsupportedLimit   result = 215
 	invalidKernelFile  result = 218
 	initFailed         result = 303
 	notFound           result = 500

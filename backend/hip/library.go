@@ -34,6 +34,8 @@ type driverTable struct {
 	SetDevice           dl.Func `sym:"hipSetDevice"`
 	DeviceGetAttribute  dl.Func `sym:"hipDeviceGetAttribute"`
 	GetDeviceProperties dl.Func `sym:"hipGetDevicePropertiesR0600" optional:"true"`
+	DeviceGetLimit      dl.Func `sym:"hipDeviceGetLimit" optional:"true"`
+	DeviceSetLimit      dl.Func `sym:"hipDeviceSetLimit" optional:"true"` // since HIP 5.3
 	// Memory Management.
 	Malloc               dl.Func `sym:"hipMalloc"`
 	Free                 dl.Func `sym:"hipFree"`
@@ -101,6 +103,7 @@ const (
 	funcMaxThreads     = 0          // HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 	mallocSignal       = 2          // hipMallocSignalMemory
 	waitAtLeast        = 0          // hipStreamWaitValueGte
+	limitStackSize     = 0          // hipLimitStackSize, since HIP 5.3
 )
 
 // driver is the loaded runtime library.

@@ -47,13 +47,13 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	if err != nil {
 		return nil, err
 	}
-	m, err := d.gpu.load(ctx, src.Name, image)
+	m, err := d.gpu.load(ctx, src, image)
 	if key != "" && refused(err) { // made by another hiprtc, perhaps, or for another driver
 		discard(key)
 		if image, _, err = d.fetch(ctx, src, true); err != nil {
 			return nil, err
 		}
-		m, err = d.gpu.load(ctx, src.Name, image)
+		m, err = d.gpu.load(ctx, src, image)
 	}
 	if err != nil {
 		return nil, err
@@ -62,12 +62,16 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 }
 
 // load makes a module of an image with all its kernels, as soon as nothing runs.
-func (g *gpu) load(ctx context.Context, source string, image []byte) (*module, error) {
-	if err := g.quiet(ctx, "load "+source); err != nil {
+func (g *gpu) load(ctx context.Context, src hal.Source, image []byte) (*module, error) {
+	if err := g.quiet(ctx, "load "+src.Name); err != nil {
 		return nil, err
 	}
-	return within(ctx, "load "+source, func(m *module) { _ = m.Close() }, func() (*module, error) {
-		m, err := g.loadQuiet(source, image)
+	return within(ctx, "load "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) {
+		var m *module
+		err := g.deepen(src.Name, src.Stack)
+		if err == nil {
+			m, err = g.loadQuiet(src.Name, image)
+		}
 		gate.Unlock()
 		if m != nil && err != nil {
 			_ = m.Close()

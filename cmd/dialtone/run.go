@@ -85,7 +85,7 @@ The first Ctrl-C ends the run, the second does not wait for it.`,
 	f.IntVar(&j.instances, "instances", 1, "not for kernels: run `N` instances of the program, each with a memory of its own")
 	f.BoolVar(&j.perLane, "per-lane", false, "likewise: an instance in each lane of a subgroup, not one for each subgroup")
 	f.StringVar(&j.memory, "memory", "", "likewise: `bytes` that an instance's memory may have, as in 64MiB (default by the device, at most 256MiB)")
-	f.StringVar(&j.tier, "tier", "", "likewise: `regions`, loops that only compute are compiled for the device, or interpreter, nothing is (default regions)")
+	f.StringVar(&j.tier, "tier", "", "likewise: `regions`, loops that only compute are compiled for the device; interpreter, nothing is; whole, everything is, where the device has recursion (default regions)")
 	f.StringArrayVar(&j.listen, "listen", nil, "likewise: let the program accept TCP connections at `HOST:PORT`, as a descriptor behind the directories; may be repeated")
 	f.StringVar(&j.kernel, "kernel", "", "for kernels: the `name`, if the file has several")
 	f.Var(&j.grid, "grid", "likewise: `groups` in up to three dimensions: N, NxM or NxMxK (default 1)")

@@ -52,10 +52,11 @@ const (
 
 // Why vm->trap ends the loop of instructions without a trap.
 const (
-	stopEnd     = 0x100 + iota // the program came to its end
-	stopHost                   // it calls the host
-	stopFuel                   // it is another's turn
-	stopInvalid                // BUG: there is no such instruction
+	stopEnd       = 0x100 + iota // the program came to its end
+	stopHost                     // it calls the host
+	stopFuel                     // it is another's turn
+	stopInvalid                  // BUG: there is no such instruction
+	stopCancelled                // the run is over
 )
 
 // What an instance waits for at a checkpoint.
@@ -91,6 +92,7 @@ var defines = []struct {
 	{"STATE_TRAP", stateTrap}, {"STATE_ENTRY", stateEntry}, {"STATE_STEPS", stateSteps}, {"STATE_ARGS", stateArgs},
 	{"TABLE_AT", tableAt}, {"TABLE_SIZE", tableSize}, {"TABLE_MOST", tableMost}, {"TABLE_WORDS", tableWords},
 	{"STOP_END", stopEnd}, {"STOP_HOST", stopHost}, {"STOP_FUEL", stopFuel}, {"STOP_INVALID", stopInvalid},
+	{"STOP_CANCELLED", stopCancelled},
 	{"WAITS_NOT", waitsNot}, {"WAITS_HOST", waitsHost}, {"WAITS_FUEL", waitsFuel}, {"WAITS_TRAP", waitsTrap},
 	{"STEP_AGAIN", stepAgain}, {"STEP_LEAVE", stepLeave}, {"STEP_OVER", stepOver},
 	{"CHUNK_WORDS", chunkBytes / 8},

@@ -15,8 +15,14 @@ var instanceText string
 //go:embed interpreter.h
 var interpreterText string
 
+//go:embed prepare.h
+var prepareText string
+
 //go:embed kernel.h
 var kernelText string
+
+//go:embed whole.h
+var wholeText string
 
 // Parts is what a kernel has besides the interpreter.
 type Parts struct {
@@ -27,6 +33,10 @@ type Parts struct {
 	// Native defines vm_region_0 and so on, as many as Regions: the regions that an image was lowered with, in their order.
 	Native  string
 	Regions int
+	// Program, as package region makes it, is a whole program in place of the interpreter: an image's code is then of no use, and its program begins where this one's
+	// does. Its calls may nest as deep as their frames take Stack bytes. Native must be empty.
+	Program string
+	Stack   int
 	// CountSteps has State.Steps counted.
 	CountSteps bool
 }
@@ -38,13 +48,11 @@ const noHost = `DEVICE hc_u32 vm_wasi_step(HC, vm_state *vm, hc_u32 function, hc
 // Source is the text of the kernel file.
 func Source(p Parts) string {
 	var b strings.Builder
+	if p.Program != "" {
+		fmt.Fprintf(&b, "#define VM_WHOLE 1\n#define VM_STACK_BYTES %du\n#define VM_TURNS %du\n#define VM_CANCELLED VM_STOP_CANCELLED\n", p.Stack, defaultFuel)
+	}
 	b.WriteString(machine.Source)
 	b.WriteString(layoutDefines())
-	b.WriteString(bytecode.Defines())
-	if p.CountSteps {
-		b.WriteString("#define VM_COUNT_STEPS 1\n")
-	}
-	b.WriteString(instanceText)
 	if p.Host == "" {
 		p.Host = noHost
 	}
@@ -52,16 +60,29 @@ func Source(p Parts) string {
 		fmt.Fprintf(&b, "#define VM_TRAPPED %du\n", *p.Trapped)
 	}
 	b.WriteString(p.Host)
-	b.WriteString(native(p))
-	before, after, found := strings.Cut(interpreterText, "@CASES@\n")
-	if !found {
-		panic("BUG: no place for the cases")
+	b.WriteString(prepareText)
+	if p.Program != "" {
+		b.WriteString(splice(wholeText, "@PROGRAM@\n", p.Program))
+		return b.String()
 	}
-	b.WriteString(strings.Replace(before, "@LABELS@", labels(), 1))
-	b.WriteString(cases())
-	b.WriteString(after)
+	b.WriteString(bytecode.Defines())
+	if p.CountSteps {
+		b.WriteString("#define VM_COUNT_STEPS 1\n")
+	}
+	b.WriteString(instanceText)
+	b.WriteString(native(p))
+	b.WriteString(splice(strings.Replace(interpreterText, "@LABELS@", labels(), 1), "@CASES@\n", cases()))
 	b.WriteString(kernelText)
 	return b.String()
+}
+
+// splice puts text where the mark is.
+func splice(text, mark, in string) string {
+	before, after, found := strings.Cut(text, mark)
+	if !found {
+		panic("BUG: no " + mark)
+	}
+	return before + in + after
 }
 
 // cases has one for each instruction: first those that programs consist of, for compilers that look at one after the other.

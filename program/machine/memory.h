@@ -121,3 +121,18 @@ DEVICE void vm_memory_init(vm_state *vm, GLOBAL hc_u8 *data, hc_u64 at, hc_u32 s
     if ((hc_u64)to + n > vm->bytes || (hc_u64)from + n > size) vm_trap(vm, VM_BOUNDS);
     else vm_copy_up(vm->memory, to, data, at + from, n);
 }
+
+/* More pages, all zero; gives how many there were, or 2^32-1. */
+HC_NOINLINE hc_u32 vm_grown(GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u64 limit, hc_u32 pages) {
+    GLOBAL hc_u64 *to = (GLOBAL hc_u64 *)(memory + bytes);
+    const hc_u64 more = (hc_u64)pages << 16;
+    hc_u64 i;
+    if (more > limit - bytes) return 0xffffffffu;
+    for (i = 0u; i < more / 8u; i++) to[i] = 0u;
+    return (hc_u32)(bytes >> 16);
+}
+DEVICE hc_u32 vm_grow(vm_state *vm, hc_u64 limit, hc_u32 pages) {
+    const hc_u32 before = vm_grown(vm->memory, vm->bytes, limit, pages);
+    if (before != 0xffffffffu) vm->bytes += (hc_u64)pages << 16;
+    return before;
+}

@@ -5,6 +5,11 @@ typedef struct {
     hc_u64 bytes;           /* that memory has now, a multiple of 8 */
     GLOBAL hc_u64 *globals; /* one each */
     hc_u32 trap;            /* the first one's number, 0 for none */
+#ifdef VM_WHOLE             /* a whole program in C: package region */
+    hc_u32 function;        /* that trapped, VM_NO_FUNCTION if it is not known */
+    hc_u64 limit;           /* that memory may have */
+    hc_u32 turns;           /* of loops, and calls, until it is looked whether the run is over; not 0 */
+#endif
 } vm_state;
 
 /* Gives the value of what traps. */

@@ -124,6 +124,10 @@ func (e *emitter) head(c *construct) {
 		e.indent--
 		e.line("}")
 	}
+	if e.unit.whole {
+		e.line("VM_TURN(%s)", e.failed)
+		return
+	}
 	e.line("left--;")
 }
 

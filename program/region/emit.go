@@ -42,6 +42,7 @@ type emitter struct {
 	dead     bool     // control does not come here
 	dirty    bool     // vm->trap may be set, and was not looked at
 	names    int      // variables made so far
+	most     int      // values that were there at the same time, besides locals
 	used     map[uint32]bool
 	modified map[uint32]bool
 	usesVM   bool // its own copy of the state
@@ -66,7 +67,10 @@ func cType(t wasm.ValType) string {
 	return "hc_u32"
 }
 
-func (e *emitter) push(v value) { e.stack = append(e.stack, v) }
+func (e *emitter) push(v value) {
+	e.stack = append(e.stack, v)
+	e.most = max(e.most, len(e.stack)+2*len(e.labels)) // with what labels carry
+}
 
 func (e *emitter) pop() value {
 	v := e.stack[len(e.stack)-1]

@@ -14,26 +14,30 @@ import (
 type Binding func(module, name string) (number int, err error)
 
 // Program returns a whole module in C, for the dialects that have recursion: CUDA C++, HIP C++ and C11. Each function is one, and a call through
-// a table is a switch. The text goes behind that of package machine, and behind
+// a table is a switch. The text goes behind the macros VM_WHOLE, VM_STACK_BYTES, VM_TURNS and VM_CANCELLED, the text of package machine, and
 //
 //	void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area)
 //
 // which calls the host's function of that number, at once: its parameters are in area, a slot each, and so are its results behind it. If it
 // sets vm->trap, to a trap or to another number, the program ends. area is what the caller of the program gave. What is called is
 //
-//	void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area, hc_u32 room)
+//	void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area)
 //
-// which calls the start function, if there is one, and then the exported function that entry names, which takes and returns nothing; room is how deep calls may
-// nest. Memory and globals have what they begin with. VM_MOST_PAGES is how far memory may grow.
+// which calls the start function, if there is one, and then the exported function that entry names, which takes and returns nothing. Memory and globals
+// have what they begin with, state->turns has VM_TURNS and state->function VM_NO_FUNCTION. After each VM_TURNS turns of loops and calls the program looks whether the run is over:
+// then it ends with the trap VM_CANCELLED, which is no trap's number.
 //
-// An error names what a program in C cannot have: tables that change, and references.
-func Program(m *wasm.Module, entry string, bind Binding) (string, error) {
+// Calls may nest as deep as their frames take VM_STACK_BYTES, less than 2^30; then they trap. They may go beyond by frame bytes, what the largest function may need
+// as far as its variables tell, and by what the functions in front of the text need.
+//
+// An error names what a program in C cannot have: tables that change, references, and more instructions than compilers for devices finish.
+func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int, err error) {
 	u := newUnit(m, math.MaxInt)
-	u.whole = true
+	u.whole, u.fuel = true, true
 	u.bind = map[int]int{}
 	main := slices.IndexFunc(m.Exports, func(e wasm.Export) bool { return e.Kind == wasm.KindFunc && e.Name == entry })
 	if main < 0 {
-		return "", fmt.Errorf("the module exports no function %q", entry)
+		return "", 0, fmt.Errorf("the module exports no function %q", entry)
 	}
 	calls := []int{int(m.Exports[main].Index)}
 	if m.Start >= 0 {
@@ -41,36 +45,35 @@ func Program(m *wasm.Module, entry string, bind Binding) (string, error) {
 	}
 	for _, fn := range calls {
 		if t := m.Types[m.Funcs[fn].Type]; t != (wasm.FuncType{}) {
-			return "", fmt.Errorf("function %d has the type %v, so that it cannot be called first", fn, t)
+			return "", 0, fmt.Errorf("function %d has the type %v, so that it cannot be called first", fn, t)
 		}
 	}
 	for _, i := range m.Imports {
 		if i.Kind != wasm.KindFunc {
-			return "", fmt.Errorf("import of a %v: %s.%s", i.Kind, i.Module, i.Name)
+			return "", 0, fmt.Errorf("import of a %v: %s.%s", i.Kind, i.Module, i.Name)
 		}
 		n, err := bind(i.Module, i.Name)
 		if err != nil {
-			return "", err
+			return "", 0, err
 		}
 		u.bind[int(i.Index)] = n
 	}
 	if err := u.resolve(); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	var b, bodies strings.Builder
-	b.WriteString(check)
-	b.WriteString(grow)
+	b.WriteString(prelude)
 	for fn := range m.Funcs {
 		if !u.s.imported(fn) {
 			b.WriteString(u.head(fn) + ";\n")
-			u.function(&bodies, fn)
+			frame = max(frame, u.function(&bodies, fn))
 		}
 	}
 	if err := u.dispatch(&b, &bodies); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	b.WriteString("\n" + bodies.String())
-	b.WriteString("DEVICE void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area, hc_u32 room) {\n")
+	b.WriteString("DEVICE void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area) {\n    hc_u32 here;\n    const hc_u32 top = VM_ADDRESS(here);\n    (void)top;\n")
 	for _, fn := range calls {
 		if u.s.imported(fn) {
 			fmt.Fprintf(&b, "    vm_host(hc, state, %du, area);\n", u.bind[fn])
@@ -81,21 +84,45 @@ func Program(m *wasm.Module, entry string, bind Binding) (string, error) {
 		b.WriteString("    if (state->trap != VM_NO_TRAP) return;\n")
 	}
 	b.WriteString("}\n")
-	return b.String(), nil
+	return b.String(), frame, nil
 }
 
-const grow = `DEVICE hc_u32 vm_grow(vm_state *vm, hc_u32 pages) {
-    const hc_u32 old = (hc_u32)(vm->bytes >> 16);
-    if (pages > VM_MOST_PAGES - old) return 0xffffffffu;
-    vm_set(vm->memory, vm->bytes, 0u, (hc_u64)pages << 16);
-    vm->bytes += (hc_u64)pages << 16;
-    return old;
+// mostProgram is how many instructions a program may have: NVIDIA's compiler took a minute for 52,000, and more than 23 GiB of memory for
+// 640,000.
+const mostProgram = 100_000
+
+// prelude is what functions begin with and how they end: VM_CHECK after an operation of their own, VM_PASS after a call, VM_PASS_ON after one through a
+// table, whose caller is where it traps. The address of a variable tells how deep the stack is, which grows down, or up on AMD's devices.
+const prelude = `#define VM_NO_FUNCTION 0xffffffffu
+#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { state->trap = vm->trap; state->function = function; return result; }
+#define VM_PASS(result) if (state->trap != VM_NO_TRAP) return result;
+#define VM_PASS_ON(result) if (state->trap != VM_NO_TRAP) { if (state->function == VM_NO_FUNCTION) state->function = function; return result; }
+#define VM_ADDRESS(variable) ((hc_u32)(hc_size)&(variable))
+#define VM_ENTER(result) \
+    hc_u32 here; \
+    if (VM_ADDRESS(here) - top + VM_STACK_BYTES > 2u * VM_STACK_BYTES) { state->trap = VM_STACK_EXHAUSTED; state->function = function; return result; } \
+    if (--state->turns == 0u && (state->turns = vm_look(hc, state)) == 0u) return result;
+#define VM_TURN(result) if (--left == 0u && (left = vm_look(hc, state)) == 0u) return result;
+
+HC_NOINLINE hc_u32 vm_look(HC, vm_state *state) {
+    if (!hc_cancelled()) return VM_TURNS;
+    state->trap = VM_CANCELLED;
+    return 0u;
 }
 
 `
 
 // resolve finds what functions do with those that they call.
 func (u *unit) resolve() error {
+	size := 0
+	for fn := range u.s.m.Funcs {
+		if !u.s.imported(fn) {
+			size += u.s.body(fn)[0].size
+		}
+	}
+	if size > mostProgram {
+		return fmt.Errorf("the module has %d instructions, and compilers for devices do not finish with more than %d", size, mostProgram)
+	}
 	for fn := range u.s.m.Funcs {
 		if u.s.imported(fn) {
 			continue
@@ -108,7 +135,7 @@ func (u *unit) resolve() error {
 			return fmt.Errorf("function %d has %d blocks in each other, more than %d", fn, c.nested, mostNested)
 		}
 		calls := c.hosts || len(c.calls) > 0
-		u.reach[fn] = &reach{traps: c.traps || calls, calls: calls, hosts: c.hosts, grows: c.grows || c.hosts}
+		u.reach[fn] = &reach{traps: c.traps || calls || c.depth > 0, loops: c.depth > 0, calls: calls, hosts: c.hosts, grows: c.grows || c.hosts}
 	}
 	callers := map[uint32][]int{}
 	var todo []int // those that do what their callers do then, too
@@ -135,7 +162,7 @@ func (u *unit) resolve() error {
 }
 
 // everything is what a call through a table may do.
-var everything = &reach{traps: true, calls: true, hosts: true, grows: true}
+var everything = &reach{traps: true, loops: true, calls: true, hosts: true, grows: true}
 
 func (e *emitter) callHost(fn int, t wasm.FuncType) {
 	args := e.popAll(len(t.Params))
@@ -144,7 +171,7 @@ func (e *emitter) callHost(fn int, t wasm.FuncType) {
 		e.line("area[%d] = %s;", i, a.c)
 	}
 	e.line("vm_host(hc, state, %du, area);", e.unit.bind[fn])
-	e.look(everything)
+	e.look(everything, "VM_PASS")
 	for i, r := range []byte(t.Results) {
 		v := value{typ: wasm.ValType(r)}
 		v.c = fmt.Sprintf("(%s)area[%d]", cType(v.typ), i)
@@ -162,14 +189,14 @@ func (e *emitter) callIndirect() {
 		n = len(u.indirect)
 		u.indirect = append(u.indirect, way)
 	}
-	e.invoke(fmt.Sprintf("vm_indirect_%d", n), t, everything, index.c)
+	e.invoke(fmt.Sprintf("vm_indirect_%d", n), t, everything, "VM_PASS_ON", index.c)
 }
 
 func (e *emitter) grow() {
 	pages := e.pop()
 	e.check()
 	e.usesVM = true
-	v := e.keep(value{c: fmt.Sprintf("vm_grow(state, %s)", pages.c), typ: wasm.I32})
+	v := e.keep(value{c: fmt.Sprintf("vm_grow(state, state->limit, %s)", pages.c), typ: wasm.I32})
 	e.line("vm->bytes = state->bytes;")
 	e.push(v)
 }

@@ -107,10 +107,12 @@ func whole(r *rand.Rand) []byte {
 		wasmtest.Section(7, exports), wasmtest.Section(9, elements), wasmtest.Section(10, wasmtest.Vec(bodies...)))
 }
 
+// programMacros come before all other text.
+const programMacros = "#define VM_WHOLE 1\n#define VM_STACK_BYTES 32768u\n#define VM_TURNS 100u\n#define VM_CANCELLED 101u\n"
+
 // programHarness runs whole programs, one per work-item. Host function 0 notes its parameter behind the memory, and 2 ends the program with the number 100.
 const programHarness = `
 #define MOST 4u
-#define VM_MOST_PAGES MOST
 DEVICE void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area) {
     if (number == 0u) {
         area[8u + (hc_u32)area[7]] = area[0];
@@ -126,9 +128,13 @@ KERNEL(programs, GLOBAL hc_u64 *areas, GLOBAL hc_u64 *globals, GLOBAL hc_u8 *mem
     state.bytes = 1u << 16;
     state.globals = globals + i * 2u;
     state.trap = 0u;
-    vm_program(hc, &state, areas + i * 64u, 500u);
-    results[i * 2u] = state.trap;
-    results[i * 2u + 1u] = (hc_u32)(state.bytes >> 16);
+    state.function = VM_NO_FUNCTION;
+    state.limit = MOST << 16;
+    state.turns = VM_TURNS;
+    vm_program(hc, &state, areas + i * 64u);
+    results[i * 3u + 2u] = state.function;
+    results[i * 3u] = state.trap;
+    results[i * 3u + 1u] = (hc_u32)(state.bytes >> 16);
 }
 `
 
@@ -157,22 +163,27 @@ func TestPrograms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := region.Program(m, "main", func(module, name string) (n int, err error) {
+			text, frame, err := region.Program(m, "main", func(module, name string) (n int, err error) {
 				_, err = fmt.Sscan(name, &n)
 				return n, err
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := rt.Load(t.Context(), "programs.kernel.c", machine.Source+strings.Replace(programHarness, "PROGRAM", text, 1))
+			p, err := rt.LoadSource(t.Context(), hal.Source{Name: "programs.kernel.c", Text: programMacros + machine.Source + strings.Replace(programHarness, "PROGRAM", text, 1),
+				Stack: 32<<10 + 4<<10 + frame})
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 8)}
+			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 12)}
 			launch(t, dev, p, 1, all)
 			p.Close()
 			trap, pages := machine.Trap(binary.LittleEndian.Uint32(all[3])), binary.LittleEndian.Uint32(all[3][4:])
 			seen[trap]++
+			function := binary.LittleEndian.Uint32(all[3][8:])
+			if known := int(function) >= len(hosts) && int(function) < len(m.Funcs); trap != ended && known != (trap != machine.None) {
+				t.Errorf("seed %d: %v in function %d", seed, trap, function)
+			}
 			wantTrap, wantPrinted, wantMemory := wholeReference(t, file)
 			var printed []uint64
 			for i := range binary.LittleEndian.Uint64(all[0][7*8:]) {

@@ -1,6 +1,7 @@
 package region_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -212,6 +213,12 @@ func TestProgramRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long, err := wasm.Decode(wasmtest.File(wasmtest.Section(1, wasmtest.Vec(wasmtest.FuncType("", ""))), wasmtest.Section(3, wasmtest.Vec(u32(0))),
+		wasmtest.Section(7, wasmtest.Vec(cat(wasmtest.Name("main"), 0, 0))),
+		wasmtest.Section(10, wasmtest.Vec(wasmtest.Sized(0, bytes.Repeat([]byte{byte(wasm.Nop)}, 100_001), wasm.End)))))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		m     *wasm.Module
 		entry string
@@ -219,9 +226,10 @@ func TestProgramRefuses(t *testing.T) {
 		want  string
 	}{
 		{m, "none", none, `exports no function "none"`},
+		{long, "main", none, "100001 instructions"},
 		{m, "main", func(module, name string) (int, error) { return 0, fmt.Errorf("no %s.%s", module, name) }, "no host.0"},
 	} {
-		if _, err := region.Program(c.m, c.entry, c.bind); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := region.Program(c.m, c.entry, c.bind); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
 	}

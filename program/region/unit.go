@@ -112,11 +112,11 @@ func (u *unit) params(r *reach) (params, arguments []string) {
 			params, arguments = append(params, param), append(arguments, argument)
 		}
 	}
-	add(u.whole && r.hosts, "HC", "hc")
+	add(u.whole && (r.calls || r.loops), "HC", "hc")
 	add(true, "vm_state *state", "state")
 	add(u.whole && r.hosts, "GLOBAL hc_u64 *area", "area")
-	add(u.whole && r.calls, "hc_u32 room", "room")
-	add(u.fuel && r.loops, "hc_u32 *fuel", "fuel")
+	add(u.whole && r.calls, "hc_u32 top", "top")
+	add(u.fuel && r.loops && !u.whole, "hc_u32 *fuel", "fuel")
 	return params, arguments
 }
 
@@ -146,9 +146,10 @@ func (u *unit) declare(how, name string, t wasm.FuncType, r *reach, before ...st
 	return fmt.Sprintf("%s %s %s(%s)", how, result, name, strings.Join(params, ", "))
 }
 
-// function emits a function.
-func (u *unit) function(b *strings.Builder, fn int) {
+// function emits a function. It gives how many bytes of stack that may need.
+func (u *unit) function(b *strings.Builder, fn int) (frame int) {
 	e := u.emitter(fn)
+	e.usesFuel = u.whole && u.of(fn).loops
 	t := u.s.m.Types[u.s.m.Funcs[fn].Type]
 	if t.Results != "" {
 		e.failed = "0u"
@@ -156,8 +157,11 @@ func (u *unit) function(b *strings.Builder, fn int) {
 	e.w.Begin(fn)
 	e.walk()
 	fmt.Fprintf(b, "%s {\n", u.head(fn))
-	if u.whole && u.of(fn).calls {
-		fmt.Fprintf(b, "    if (room == 0u) {\n        state->trap = VM_STACK_EXHAUSTED;\n        return %s;\n    }\n", e.failed)
+	if u.whole {
+		fmt.Fprintf(b, "    const hc_u32 function = %du;\n", fn)
+		if u.of(fn).calls {
+			fmt.Fprintf(b, "    VM_ENTER(%s)\n", e.failed)
+		}
 	}
 	e.prologue(b)
 	for i := len(t.Params); i < len(e.locals); i++ {
@@ -167,7 +171,15 @@ func (u *unit) function(b *strings.Builder, fn int) {
 	}
 	b.WriteString(e.text.String())
 	b.WriteString("}\n\n")
+	return frameBytes + 2*slotBytes*(len(e.locals)+e.most)
 }
+
+// What of the stack a function may need: what is always there, and a slot for each value that may be there at the same time, and another for what compilers
+// keep besides.
+const (
+	frameBytes = 1024
+	slotBytes  = 8
+)
 
 // prologue declares what the piece uses besides locals.
 func (e *emitter) prologue(b *strings.Builder) {
@@ -175,18 +187,26 @@ func (e *emitter) prologue(b *strings.Builder) {
 		b.WriteString("    vm_state own = *state;\n    vm_state *const vm = &own;\n")
 	}
 	if e.usesFuel {
-		b.WriteString("    hc_u32 left = *fuel;\n")
+		fmt.Fprintf(b, "    hc_u32 left = %s;\n", e.unit.counter())
 	}
 	if e.usesTo {
 		b.WriteString("    hc_u32 to = 0u;\n")
 	}
 }
 
+// counter is where turns are counted across calls.
+func (u *unit) counter() string {
+	if u.whole {
+		return "state->turns"
+	}
+	return "*fuel"
+}
+
 // result returns from a function.
 func (e *emitter) result(values []value) {
 	e.check()
 	if e.usesFuel {
-		e.line("*fuel = left;")
+		e.line("%s = left;", e.unit.counter())
 	}
 	for i := 1; i < len(values); i++ {
 		e.line("*result%d = %s;", i, values[i].c)
@@ -206,21 +226,18 @@ func (e *emitter) call() {
 		e.callHost(fn, t)
 		return
 	}
-	e.invoke(fmt.Sprintf("vm_function_%d", fn), t, e.unit.of(fn))
+	e.invoke(fmt.Sprintf("vm_function_%d", fn), t, e.unit.of(fn), "VM_PASS")
 }
 
-// invoke calls a C function of type t, with the arguments that go before those.
-func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, before ...string) {
+// invoke calls a C function of type t, with the arguments that go before those. pass is what a whole program does after it.
+func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, pass string, before ...string) {
 	args := e.popAll(len(t.Params))
 	e.check()
 	_, list := e.unit.params(r)
-	if i := slices.Index(list, "room"); i >= 0 {
-		list[i] = "room - 1u"
-	}
-	counts := slices.Contains(list, "fuel")
+	counts := slices.Contains(list, "fuel") || e.usesFuel && e.unit.whole && (r.calls || r.loops)
 	if counts {
 		e.usesFuel = true
-		e.line("*fuel = left;")
+		e.line("%s = left;", e.unit.counter())
 	}
 	list = append(list, before...)
 	for _, a := range args {
@@ -236,9 +253,9 @@ func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, before ...strin
 	}
 	e.line("%s", call)
 	if counts {
-		e.line("left = *fuel;")
+		e.line("left = %s;", e.unit.counter())
 	}
-	e.look(r)
+	e.look(r, pass)
 	for _, r := range results {
 		r.fixed = true
 		e.push(r)
@@ -246,18 +263,21 @@ func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, before ...strin
 }
 
 // look sees what a call has done to the state.
-func (e *emitter) look(r *reach) {
-	if !r.traps && !r.grows {
-		return
-	}
-	e.usesVM = true
-	if r.grows {
-		e.line("own = *state;")
-	} else {
+func (e *emitter) look(r *reach, pass string) {
+	switch {
+	case !r.traps && !r.grows:
+	case e.unit.whole:
+		if r.grows {
+			e.usesVM = true
+			e.line("vm->bytes = state->bytes;") // which is all that changes
+		}
+		e.line("%s(%s)", pass, e.failed)
+	default:
+		e.usesVM = true
 		e.line("vm->trap = state->trap;")
+		e.dirty = true
+		e.check()
 	}
-	e.dirty = true
-	e.check()
 }
 
 // loop emits a region.

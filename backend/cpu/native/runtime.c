@@ -37,7 +37,7 @@
 #define STOP_SIGNAL SIGUSR2
 #endif
 
-enum { STACK_BYTES = 256 * 1024, GUARD_BYTES = 1024 * 1024, ALT_STACK_BYTES = 64 * 1024 };
+enum { STACK_BYTES = 256 * 1024, /* at least */ GUARD_BYTES = 1024 * 1024, ALT_STACK_BYTES = 64 * 1024 };
 
 typedef void (*entry_point)(const struct dialtone_item *, void **);
 
@@ -62,6 +62,7 @@ struct run {
     uint64_t groups, items;
     uint64_t next_group; /* atomic */
     int stop;            /* atomic */
+    size_t stack; /* bytes of each work-item's */
     int threads;
     int started;
     struct worker *workers;
@@ -133,7 +134,7 @@ __asm__(".text\n.globl " SYMBOL(dialtone_switch) "\n" HIDDEN(dialtone_switch) SY
         ".globl " SYMBOL(dialtone_first) "\n" HIDDEN(dialtone_first) SYMBOL(dialtone_first) ":\n"
         "  movq %r12, %rdi\n  call *%r13\n  hlt\n");
 static void prepare(struct fiber *f) {
-    void **sp = (void **)(f->stack + STACK_BYTES - 64); /* a multiple of 16, as dialtone_first's call needs it */
+    void **sp = (void **)(f->stack + f->worker->run->stack - 64); /* a multiple of 16, as dialtone_first's call needs it */
     *--sp = (void *)dialtone_first;
     *--sp = 0;                           /* rbp */
     *--sp = 0;                           /* rbx */
@@ -157,7 +158,7 @@ __asm__(".text\n.globl " SYMBOL(dialtone_switch) "\n" HIDDEN(dialtone_switch) ".
         ".globl " SYMBOL(dialtone_first) "\n" HIDDEN(dialtone_first) ".p2align 2\n" SYMBOL(dialtone_first) ":\n"
         "  mov x0, x19\n  blr x20\n  brk #0\n");
 static void prepare(struct fiber *f) {
-    void **sp = (void **)(f->stack + STACK_BYTES - 64) - 20;
+    void **sp = (void **)(f->stack + f->worker->run->stack - 64) - 20;
     memset(sp, 0, 160);
     sp[0] = f;                           /* x19 */
     sp[1] = (void *)dialtone_fiber_main; /* x20 */
@@ -174,7 +175,7 @@ static void fiber_start(unsigned int low, unsigned int high) {
 static void prepare(struct fiber *f) {
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->stack;
-    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_stack.ss_size = f->worker->run->stack;
     f->context.uc_link = 0;
     makecontext(&f->context, (void (*)(void))fiber_start, 2, (unsigned int)(uintptr_t)f, (unsigned int)((uint64_t)(uintptr_t)f >> 32));
 }
@@ -254,7 +255,7 @@ static struct fiber *new_fiber(struct worker *w) {
     struct fiber *f = calloc(1, sizeof *f);
     char *m;
     if (!f) return 0;
-    m = mmap(0, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    m = mmap(0, GUARD_BYTES + w->run->stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) {
         free(f);
         return 0;
@@ -434,8 +435,9 @@ int dialtone_start(void) {
 
 void dialtone_free(struct run *r);
 
-/* Copies everything it is given: values are the arguments one after the other, sizes their lengths. */
-struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threads, int count, const unsigned int *sizes, const char *values) {
+/* Copies everything it is given: values are the arguments one after the other, sizes their lengths. stack is how many bytes a work-item
+   needs of it, if more than usual. */
+struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threads, uint64_t stack, int count, const unsigned int *sizes, const char *values) {
     struct run *r = calloc(1, sizeof *r);
     uint64_t i;
     int k;
@@ -446,6 +448,7 @@ struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threa
     memcpy(r->group, shape + 3, sizeof r->group);
     r->groups = (uint64_t)r->grid[0] * r->grid[1] * r->grid[2];
     r->items = (uint64_t)r->group[0] * r->group[1] * r->group[2];
+    r->stack = stack > STACK_BYTES ? ((size_t)stack + 65535) / 65536 * 65536 : STACK_BYTES; /* whole pages of any size */
     r->threads = (uint64_t)threads < r->groups ? threads : (int)r->groups;
     r->args = calloc((size_t)count + 1, sizeof *r->args);
     r->workers = calloc((size_t)r->threads, sizeof *r->workers);
@@ -519,7 +522,7 @@ void dialtone_free(struct run *r) {
         for (k = 0; k < r->threads; k++) {
             struct worker *w = &r->workers[k];
             for (i = 0; w->fibers && i < w->made; i++) {
-                munmap(w->fibers[i]->stack - GUARD_BYTES, GUARD_BYTES + STACK_BYTES);
+                munmap(w->fibers[i]->stack - GUARD_BYTES, GUARD_BYTES + r->stack);
                 free(w->fibers[i]);
             }
             free(w->fibers);

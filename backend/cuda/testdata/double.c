@@ -4,6 +4,7 @@
  *  - every call that synchronizes by itself (cuMemFree, cuMemFreeHost, cuModuleLoadDataEx, cuFuncLoad,
  *    cuModuleUnload, cuDevicePrimaryCtxRelease) waits for all streams of the device, or for all streams if it is
  *    about host or managed memory, holding the one lock of all calls;
+ *  - so does cuCtxSetLimit, of its device;
  *  - so does cuLaunchKernel when 1024 operations wait in the stream;
  *  - a call without a current context fails; after a fault every call gives the fault;
  *  - a context that is released with objects left in it, without a fault, ends the process.
@@ -19,12 +20,12 @@
 #include <time.h>
 
 typedef int R;
-enum { OK, INVALID = 1, OOM = 2, NO_DEV = 101, BAD_IMAGE = 200, BAD_CTX = 201, BAD_PTX = 218, NOT_FOUND = 500, NOT_READY = 600 };
+enum { OK, INVALID = 1, OOM = 2, NO_DEV = 101, BAD_IMAGE = 200, BAD_CTX = 201, UNSUPPORTED_LIMIT = 215, BAD_PTX = 218, NOT_FOUND = 500, NOT_READY = 600 };
 
 static pthread_mutex_t api = PTHREAD_MUTEX_INITIALIZER; /* held by every call */
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;  /* the streams' states */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-typedef struct { int sticky, retained, objects, running; } ctx;
+typedef struct { int sticky, retained, objects, running; size_t deep; } ctx;
 static ctx contexts[2];
 static __thread ctx *current;
 static __thread ctx *faulting; /* the context of the kernel that this thread runs */
@@ -211,12 +212,25 @@ R cuDevicePrimaryCtxRelease_v2(int d) {
 			abort();
 		}
 		if (r) drain(&contexts[!d]); /* host memory is left, which both see */
-		c->objects = c->sticky = 0;
+		c->objects = c->sticky = c->deep = 0;
 	}
 	pthread_mutex_unlock(&api);
 	return r;
 }
 R cuCtxSetCurrent(ctx *c) { return current = c, c->retained ? OK : BAD_CTX; }
+
+/* As much stack as a thread may have, and as the memory is there for. What is set is rounded up. */
+CALL(cuCtxGetLimit, (size_t *n, int which), {
+	if (which) { r = UNSUPPORTED_LIMIT; break; }
+	*n = current->deep ? current->deep : 1024;
+})
+CALL(cuCtxSetLimit, (int which, size_t n), {
+	drain(current);
+	if (which) { r = UNSUPPORTED_LIMIT; break; }
+	if (n > 512 << 10) { r = INVALID; break; }
+	if (n > 256 << 10) { r = OOM; break; }
+	current->deep = (n + 15) / 16 * 16;
+})
 
 CALL(cuMemGetInfo_v2, (size_t *f, size_t *t), { *f = *t = 1ull << 30; })
 CALL(cuMemAlloc_v2, (void **p, size_t n), {

@@ -39,7 +39,8 @@ static struct gpu {
     int lanes;
     hipError_t sticky;
     int running; /* operations under way or waiting */
-} gpus[DEVICES] = {{"gfx1100", 32, 0, 0}, {"gfx90a", 64, 0, 0}};
+    size_t stack; /* bytes of a work-item's */
+} gpus[DEVICES] = {{"gfx1100", 32, 0, 0, 1024}, {"gfx90a", 64, 0, 0, 1024}};
 
 static pthread_mutex_t api = PTHREAD_MUTEX_INITIALIZER; /* held by every call */
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;  /* the streams' states */
@@ -167,6 +168,20 @@ ASK(hipDeviceGetAttribute, (long)a, (int *v, hipDeviceAttribute_t a, int d), {
     default: r = hipErrorInvalidValue;
     }
 })
+/* hipDeviceSetLimit, and 0, hipLimitStackSize, came with HIP 5.3, which this header does not know. What is set is rounded up, and too much is an
+   invalid value. */
+#define STACK_LIMIT(a) if ((int)(a) != 0) { r = hipErrorUnsupportedLimit; break; }
+CALL(hipDeviceGetLimit, (long)which, (size_t *n, enum hipLimit_t which), {
+    STACK_LIMIT(which)
+    *n = gpus[current].stack;
+})
+static void drain(int device);
+CALL(hipDeviceSetLimit, (long)which, (enum hipLimit_t which, size_t n), {
+    STACK_LIMIT(which)
+    drain(current);
+    if (n > 131056) r = hipErrorInvalidValue;
+    else gpus[current].stack = (n + 15) / 16 * 16;
+})
 /* HIP 6 has a larger struct, which this header does not know: gcnArchName at 1160 of 1472 bytes. */
 hipError_t hipGetDevicePropertiesR0600(void *p, int d) {
     hipError_t r = fault("hipGetDevicePropertiesR0600", d);
@@ -216,7 +231,7 @@ static hipError_t run_op(op *o) {
         if (!o->e) memcpy(o->to, o->from, o->n);
         return hipSuccess;
     }
-    r = dialtone_new(o->f->entry, o->shape, (int)sysconf(_SC_NPROCESSORS_ONLN), (int)o->f->sizes[0], o->f->sizes + 1, o->values);
+    r = dialtone_new(o->f->entry, o->shape, (int)sysconf(_SC_NPROCESSORS_ONLN), gpus[current].stack, (int)o->f->sizes[0], o->f->sizes + 1, o->values);
     if (!r || dialtone_run(r)) return hipErrorOutOfMemory;
     dialtone_fault(r, what);
     dialtone_free(r);
