@@ -61,7 +61,7 @@ func Programs(ctx context.Context, dev *hal.Device, opts ProgramOptions) (_ Repo
 	defer func() { err = errors.Join(err, b.runtime.Close()) }()
 	b.report = Report{Schema: 1, Device: b.info.URI, Name: b.info.Name, Driver: b.info.Driver,
 		Host: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
-	for _, step := range []struct {
+	steps := []struct {
 		what    string
 		measure func(context.Context) error
 	}{
@@ -70,7 +70,11 @@ func Programs(ctx context.Context, dev *hal.Device, opts ProgramOptions) (_ Repo
 		{"calls of the host", b.calls},
 		{"many instances", b.instances},
 		{"the start of a program", b.start},
-	} {
+	}
+	if opts.Quick {
+		steps = steps[1:]
+	}
+	for _, step := range steps {
 		b.say("%s", step.what)
 		err := step.measure(ctx)
 		if left, ok := errors.AsType[leftOut](err); ok {
