@@ -87,8 +87,8 @@ func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int
 	return b.String(), frame, nil
 }
 
-// mostProgram is how many instructions a program may have: NVIDIA's compiler took a minute for 52,000, and more than 23 GiB of memory for
-// 640,000.
+// mostProgram is how many instructions a program may have. NVRTC 12.4 took a minute for 43,000, NVRTC 11.8 35 seconds for 14,000 and more than five minutes for 50,000; with
+// 640,000, those of Go's runtime, 23 GiB of memory were not enough.
 const mostProgram = 100_000
 
 // prelude is what functions begin with and how they end: VM_CHECK after an operation of their own, VM_PASS after a call, VM_PASS_ON after one through a
