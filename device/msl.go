@@ -145,8 +145,11 @@ func typedefs(list []token) map[string]bool {
 		if list[i].text != "typedef" {
 			continue
 		}
-		depth, last := 0, ""
-		for i++; i < len(list) && list[i].directive == list[i-1].directive; i++ {
+		depth, last, directive := 0, "", list[i].directive
+		for i++; i < len(list) && (list[i].directive == directive || directive == 0); i++ {
+			if list[i].directive != directive { // #if between the members of a struct
+				continue
+			}
 			switch t := list[i]; {
 			case t.text == "{" || t.text == "(" || t.text == "[":
 				depth++

@@ -12,6 +12,7 @@ func TestQualifyPointers(t *testing.T) {
 		{"said behind", "int GLOBAL *a; int const device *b;", ""},
 		{"typedef", "typedef unsigned int u; typedef struct { u a[2]; } s, s2; u *a; s *b; s2 *c;",
 			"typedef unsigned int u; typedef struct { u a[2]; } s, s2; thread u *a; thread s *b; thread s2 *c;"},
+		{"typedef with a condition", "typedef struct {\n    int a;\n#ifdef B\n    int b;\n#endif\n} s;\ns *a;", "typedef struct {\n    int a;\n#ifdef B\n    int b;\n#endif\n} s;\nthread s *a;"},
 		{"typedef of a pointer", "typedef int *p; p *q;", "typedef thread int *p; thread p *q;"},
 		{"tags", "struct a *b; const struct c *d; GLOBAL struct a *e;", "thread struct a *b; const thread struct c *d; GLOBAL struct a *e;"},
 		{"products", "a = b * c; d = sizeof(int) * n; e = (f) * g; h *= 2; x = *y;", ""},
