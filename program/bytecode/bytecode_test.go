@@ -112,7 +112,7 @@ func TestLower(t *testing.T) {
      8 return.value %3`},
 		{"constants are stored from the instruction, if they fit", function(i32, "", "",
 			wasm.LocalGet, 0, wasm.I64Const, s64(-1), wasm.I64Store, 3, 0, wasm.LocalGet, 0, wasm.I64Const, s64(1<<40), wasm.I64Store, 3, 0), `
-     4 i64.store [%0 + 0] -0x1
+     4 i64.store [%0 + 0 + 0] -0x1
      5 copy %2 0x10000000000
      6 i64.store [%0 + 0 + 0] %2
      7 return`},

@@ -8,16 +8,21 @@ import (
 
 // The parts of an instruction's first word.
 const (
-	opBits   = 9
-	slotBits = 17
-	dShift   = 13
-	aShift   = dShift + slotBits
-	bShift   = aShift + slotBits
+	opBits     = 9
+	shiftShift = 12
+	shiftBits  = 3
+	slotShift  = 3 // slots are in instructions as offsets in bytes
+	dShift     = shiftShift + slotShift
+	slotBits   = 32 - dShift
+	aShift     = 32 + slotShift
+	bShift     = 32 + slotShift // of the second word
+	cShift     = slotShift      // of the second word
 
 	opMask   = 1<<opBits - 1
 	slotMask = 1<<slotBits - 1
 
-	// FlagImm has the second word in place of slot b.
+	// FlagImm has the second word in place of slot b. The words of an instruction that has no b have it, too: what loads slot b before it
+	// knows the op then loads nothing.
 	FlagImm = 1 << 9
 	// FlagNot has a conditional branch taken where the condition is 0.
 	FlagNot = 1 << 10
@@ -30,28 +35,53 @@ const Words = 2
 
 // An Instruction is one of Image.Code, taken apart.
 type Instruction struct {
-	Op      Op
-	Flags   uint64 // FlagImm and so on
-	D, A, B uint32
-	Imm     uint64
+	Op         Op
+	Flags      uint64 // FlagImm and so on
+	Shift      uint32 // of an index in an address: 0 to 7
+	D, A, B, C uint32
+	Imm        uint64 // with a slot b, the lower half of the second word only; with a slot c, nothing
 }
 
 // words puts it together.
 func (i Instruction) words() (uint64, uint64) {
-	return uint64(i.Op) | i.Flags | uint64(i.D&slotMask)<<dShift | uint64(i.A)<<aShift | uint64(i.B)<<bShift, i.Imm
+	info := i.Op.Info()
+	first := uint64(i.Op) | i.Flags | uint64(i.Shift)<<shiftShift | uint64(i.D&slotMask)<<dShift | uint64(i.A)<<aShift
+	switch {
+	case !info.hasB:
+		first |= FlagImm
+	case i.Flags&FlagImm == 0:
+		i.Imm |= uint64(i.B) << bShift
+	}
+	if info.hasC {
+		i.Imm |= uint64(i.C) << cShift
+	}
+	return first, i.Imm
 }
 
 // Decode takes the instruction apart that begins with word 2*pc of code.
 func Decode(code []uint64, pc int) Instruction {
 	w := code[Words*pc]
-	return Instruction{
-		Op: Op(w & opMask), Flags: w & (FlagImm | FlagNot | FlagIndex), D: uint32(w>>dShift) & slotMask, A: uint32(w>>aShift) & slotMask,
-		B: uint32(w >> bShift), Imm: code[Words*pc+1],
+	i := Instruction{
+		Op: Op(w & opMask), Flags: w & (FlagImm | FlagNot | FlagIndex), Shift: uint32(w>>shiftShift) & (1<<shiftBits - 1),
+		D: uint32(w>>dShift) & slotMask, A: uint32(w>>aShift) & slotMask, Imm: code[Words*pc+1],
 	}
+	info := i.Op.Info()
+	switch {
+	case !info.hasB:
+		i.Flags &^= FlagImm
+	case i.Flags&FlagImm == 0:
+		i.B = uint32(i.Imm>>bShift) & slotMask
+		i.Imm &= 1<<32 - 1
+	}
+	if info.hasC {
+		i.C = uint32(i.Imm>>cShift) & slotMask
+		i.Imm &^= 1<<32 - 1
+	}
+	return i
 }
 
-// near is the distance from the instruction behind a fused branch, as its d has it.
-func near(d uint32) int { return int(int32(d<<(32-slotBits)) >> (32 - slotBits)) }
+// signed is d as a number with a sign: the distance from the instruction behind a fused branch, or what a store adds to its address.
+func signed(d uint32) int { return int(int32(d<<(32-slotBits)) >> (32 - slotBits)) }
 
 // Disassemble writes the instructions of an image, one per line, with the functions that they belong to. Slots are "%3", targets "@17".
 func Disassemble(im *Image) string {
@@ -110,7 +140,9 @@ func (i Instruction) text(pc int) string {
 		b.WriteString(" ")
 		switch f {
 		case "d", "a", "c":
-			fmt.Fprintf(&b, "%%%d", map[string]uint32{"d": i.D, "a": i.A, "c": uint32(i.Imm) & slotMask}[f])
+			fmt.Fprintf(&b, "%%%d", map[string]uint32{"d": i.D, "a": i.A, "c": i.C}[f])
+		case "a-":
+			fmt.Fprintf(&b, "%%%d %%%d %%%d", i.A, i.A+1, i.A+2)
 		case "b":
 			if i.Flags&FlagImm != 0 {
 				fmt.Fprintf(&b, "%#x", i.Imm)
@@ -118,15 +150,13 @@ func (i Instruction) text(pc int) string {
 				fmt.Fprintf(&b, "%%%d", i.B)
 			}
 		case "@d":
-			fmt.Fprintf(&b, "@%d", pc+1+near(i.D))
+			fmt.Fprintf(&b, "@%d", pc+1+signed(i.D))
 		case "@":
 			fmt.Fprintf(&b, "@%d", uint32(i.Imm))
 		case "low":
 			fmt.Fprintf(&b, "%d", uint32(i.Imm))
 		case "high":
 			fmt.Fprintf(&b, "%d", i.Imm>>32)
-		case "imm":
-			fmt.Fprintf(&b, "%#x", i.Imm)
 		case "[load]":
 			b.WriteString(i.loadAddress())
 		case "[store]":
@@ -148,31 +178,25 @@ func (i Instruction) loadAddress() string {
 	if i.Flags&FlagImm != 0 {
 		return fmt.Sprintf("[%%%d + %d + %d]", i.A, i.Imm>>32, uint32(i.Imm))
 	}
-	return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.B, i.Imm>>32, uint32(i.Imm))
+	return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.B, i.Shift, uint32(i.Imm))
 }
 
 func (i Instruction) storeAddress() string {
-	switch {
-	case i.Flags&FlagImm != 0:
-		return fmt.Sprintf("[%%%d + %d]", i.A, uint32(i.Imm))
-	case i.Flags&FlagIndex != 0:
-		return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.D, i.Imm>>32, uint32(i.Imm))
+	if i.Flags&FlagIndex != 0 {
+		return fmt.Sprintf("[%%%d + %%%d<<%d + %d]", i.A, i.D, i.Shift, uint32(i.Imm))
 	}
-	return fmt.Sprintf("[%%%d + %d + %d]", i.A, i.Imm>>32, uint32(i.Imm))
+	return fmt.Sprintf("[%%%d + %d + %d]", i.A, signed(i.D), uint32(i.Imm))
 }
 
 // Defines are the parts of an instruction as macros of C, which package interpreter takes them apart with.
 func Defines() string {
 	return fmt.Sprintf(`#define VM_OP_MASK %du
-#define VM_SLOT_BITS %du
-#define VM_SLOT_MASK %du
-#define VM_D_SHIFT %d
-#define VM_A_SHIFT %d
-#define VM_B_SHIFT %d
-#define VM_INDEX_BITS %du
-#define VM_INDEX_MASK %du
 #define VM_FLAG_IMM %du
 #define VM_FLAG_INDEX %du
 #define VM_NOT_SHIFT %d
-`, opMask, slotBits, slotMask, dShift, aShift, bShift, indexBits, 1<<indexBits-1, FlagImm, FlagIndex, bits.TrailingZeros(FlagNot))
+#define VM_SHIFT_SHIFT %d
+#define VM_SHIFT_MASK %du
+#define VM_D_SHIFT %d
+#define VM_SLOT_SHIFT %d
+`, opMask, FlagImm, FlagIndex, bits.TrailingZeros(FlagNot), shiftShift, 1<<shiftBits-1, dShift, slotShift)
 }

@@ -239,7 +239,7 @@ func (l *lowering) store(d uint32, v value, height int) {
 func (l *lowering) copy(d, b uint32) {
 	if pc := l.pc() - 1; pc >= l.barrier {
 		if last := l.at(pc); last.Op == Copy && last.Flags == 0 && last.D != b {
-			l.put(pc, Instruction{Op: CopyTwo, D: last.D, A: last.B, B: b, Imm: uint64(d)})
+			l.put(pc, Instruction{Op: CopyTwo, D: last.D, A: last.B, B: b, C: d})
 			return
 		}
 	}
@@ -490,10 +490,10 @@ func (l *lowering) rest() {
 		a := l.operand()
 		l.emit(Instruction{Op: MemoryGrow, D: l.result(), A: a})
 	case wasm.MemoryInit:
-		l.three(MemoryInit, l.datas.number(w.Index, l.m.Datas[w.Index].Mode)<<32)
+		l.three(MemoryInit, l.datas.number(w.Index, l.m.Datas[w.Index].Mode))
 	case wasm.DataDrop:
 		if n := l.datas.number(w.Index, l.m.Datas[w.Index].Mode); n != 0 {
-			l.emit(Instruction{Op: DataDrop, Imm: n << 32})
+			l.emit(Instruction{Op: DataDrop, Imm: n})
 		}
 	case wasm.TableGet:
 		a := l.operand()
@@ -509,14 +509,14 @@ func (l *lowering) rest() {
 		l.grows[w.Index] = true
 		l.emit(Instruction{Op: TableGrow, D: l.result(), A: a, B: b, Imm: uint64(w.Index)})
 	case wasm.TableFill:
-		l.three(TableFill, uint64(w.Index)<<32)
+		l.three(TableFill, uint64(w.Index))
 	case wasm.TableCopy:
-		l.three(TableCopy, uint64(w.Index2)<<slotBits|uint64(w.Index)<<(slotBits+indexBits))
+		l.three(TableCopy, uint64(w.Index2)|uint64(w.Index)<<32)
 	case wasm.TableInit:
-		l.three(TableInit, l.elems.number(w.Index, l.m.Elems[w.Index].Mode)<<slotBits|uint64(w.Index2)<<(slotBits+indexBits))
+		l.three(TableInit, l.elems.number(w.Index, l.m.Elems[w.Index].Mode)|uint64(w.Index2)<<32)
 	case wasm.ElemDrop:
 		if n := l.elems.number(w.Index, l.m.Elems[w.Index].Mode); n != 0 {
-			l.emit(Instruction{Op: ElemDrop, Imm: n << 32})
+			l.emit(Instruction{Op: ElemDrop, Imm: n})
 		}
 	case wasm.RefIsNull:
 		a := l.operand()
@@ -526,20 +526,18 @@ func (l *lowering) rest() {
 	}
 }
 
-// indexBits are those of two indices of a second word: package wasm accepts no module with more than a million of anything.
-const indexBits = 20
-
 // operand pops a value and gives its slot.
 func (l *lowering) operand() uint32 {
 	v := l.pop()
 	return l.in(v, len(l.stack))
 }
 
-// three emits an instruction with three operands and no result.
+// three emits an instruction with three operands, in their canonical slots, and no result.
 func (l *lowering) three(op Op, imm uint64) {
-	c := l.operand()
-	b := l.operand()
-	l.emit(Instruction{Op: op, A: l.operand(), B: b, Imm: uint64(c) | imm})
+	height := len(l.stack) - 3
+	l.settleAll(height)
+	l.truncate(height)
+	l.emit(Instruction{Op: op, A: l.slot(height), Imm: imm})
 }
 
 // arguments puts those of a call where the callee has its parameters.
@@ -594,5 +592,5 @@ func (l *lowering) choose() {
 	v := l.pop()
 	second := l.in(v, len(l.stack))
 	first := l.operand()
-	l.emit(Instruction{Op: Select, D: l.result(), A: condition, B: second, Imm: uint64(first)})
+	l.emit(Instruction{Op: Select, D: l.result(), A: condition, B: second, C: first})
 }

@@ -2,6 +2,7 @@ package bytecode
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/program/machine"
@@ -58,19 +59,24 @@ type Info struct {
 	//
 	//	d a      slots
 	//	b        a slot, or with FlagImm the second word
-	//	c        a slot whose number is in bits 0-16 of the second word
+	//	a-       slot a and the next two
+	//	c        a slot that is in the lower half of the second word
 	//	@d       a target relative to the next instruction, in place of d
 	//	@ low    a target, a number in the lower half of the second word
-	//	high imm numbers in its upper half, in all of it
+	//	low high numbers in its halves; high only without b
 	//	[load] [store] stored   as the package comment says
 	Fields string
 	// Value is set if the instruction ends with slot d = r.
 	Value bool
+	// Stops is set if the interpreter may have to stop behind the instruction: it traps, or uses fuel.
+	Stops bool
 	// C is what it does, in portable kernel C: the statements of a case, behind which r is stored to slot d or nothing else happens.
 	// The words in it are defined by package interpreter.
 	C string
 
-	branch Op // the same as the condition of a branch; Invalid if it is no comparison
+	branch Op   // the same as the condition of a branch; Invalid if it is no comparison
+	hasB   bool // it has a slot b, or with FlagImm the second word in place of it
+	hasC   bool
 }
 
 // Info describes the instructions of an op. Its Name is "" if there are none.
@@ -87,7 +93,10 @@ func Ops() int { return len(ops) }
 // ByUse are all instructions that can be executed, those first that programs have most of.
 func ByUse() []Op {
 	var all []Op
-	for o := Select; o < Zero; o++ {
+	for o := BranchIf; o < Zero; o++ {
+		all = append(all, o)
+	}
+	for o := Select; o < BranchIf; o++ {
 		all = append(all, o)
 	}
 	for o := firstOperation; int(o) < len(ops); o++ {
@@ -104,30 +113,30 @@ func (o Op) String() string { return o.Info().Name }
 
 // control has what the bytecode adds to package machine. In C:
 //
-//	w0, w1      the words of the instruction      x, y   slot a, and slot b or the second word
-//	fp          slot 0 of the frame               r      what becomes slot d
-//	at          word of the next instruction      vm     the vm_state
-//	VM_D VM_B   numbers of slots                  VM_NOT 1 with FlagNot
-//	VM_LOW VM_HIGH  halves of the second word
-//	VM_JUMP(t)  goes on at instruction t          VM_JUMP_NEAR() at the one that d names
-//	VM_CALL(d, entry, frame) calls a function     VM_RETURN returns from it
+//	x, y        slot a, and slot b or the second word    r   what becomes slot d
+//	fp          slot 0 of the frame                      at  the next instruction
+//	VM_D VM_A   numbers of slots                         VM_SLOT_D VM_SLOT_C   what is in slots
+//	low, high   the halves of the second word            VM_NOT 1 with FlagNot
+//	vm          the vm_state
+//	VM_JUMP(t)  goes on at instruction t                 VM_JUMP_NEAR() at the one that d names
+//	VM_CALL(d, entry, frame) calls a function            VM_RETURN returns from it
 //	state       the state of the instance, image  what all instances share; words in them have names
 var control = [firstOperation]Info{
 	Function:    {Name: "function", Fields: "low high"},
 	Unreachable: {Name: "unreachable", C: "vm->trap = VM_UNREACHABLE;"},
 	Copy:        {Name: "copy", Fields: "d b", Value: true, C: "r = y;"},
-	CopyTwo:     {Name: "copy.two", Fields: "d a c b", C: "fp[VM_D] = x;\nfp[VM_LOW] = y;"},
-	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = fp[VM_A + i];"},
-	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < VM_LOW; i++) fp[VM_D + i] = 0u;"},
-	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? fp[VM_LOW] : y;"},
-	Branch:      {Name: "br", Fields: "@", C: "VM_JUMP(VM_LOW);"},
-	BranchIf:    {Name: "br_if", Fields: "a @", C: "if (((hc_u32)x != 0u) != VM_NOT) VM_JUMP(VM_LOW);"},
-	BranchTable: {Name: "br_table", Fields: "a low", C: "VM_JUMP(VM_TARGET((hc_u32)x < VM_LOW ? (hc_u32)x : VM_LOW));"},
-	Call:        {Name: "call", Fields: "d @ high", C: "VM_CALL(VM_D, VM_LOW, VM_HIGH);"},
-	CallIndirect: {Name: "call_indirect", Fields: "d a low high", C: `GLOBAL const hc_u64 *table = VM_TABLE(VM_LOW);
+	CopyTwo:     {Name: "copy.two", Fields: "d a c b", C: "VM_SLOT_D = x;\nVM_SLOT_C = y;"},
+	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < low; i++) fp[VM_D + i] = fp[VM_A + i];"},
+	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < low; i++) fp[VM_D + i] = 0u;"},
+	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? VM_SLOT_C : y;"},
+	Branch:      {Name: "br", Fields: "@", C: "VM_JUMP(low);"},
+	BranchIf:    {Name: "br_if", Fields: "a @", C: "if (((hc_u32)x != 0u) != VM_NOT) VM_JUMP(low);"},
+	BranchTable: {Name: "br_table", Fields: "a low", C: "VM_JUMP(VM_TARGET((hc_u32)x < low ? (hc_u32)x : low));"},
+	Call:        {Name: "call", Fields: "d @ high", C: "VM_CALL(VM_D, low, high);"},
+	CallIndirect: {Name: "call_indirect", Fields: "d a low high", C: `GLOBAL const hc_u64 *table = VM_TABLE(low);
 const hc_u64 ref = (hc_u32)x < table[VM_TABLE_SIZE] ? state[table[VM_TABLE_AT] + (hc_u32)x] : 0u;
 if (ref == 0u) vm->trap = VM_UNDEFINED;
-else if (ref >> 32 != VM_HIGH) vm->trap = VM_MISMATCH;
+else if (ref >> 32 != high) vm->trap = VM_MISMATCH;
 else VM_CALL(VM_D, (hc_u32)ref + 1u, (hc_u32)code[2u * (hc_u32)ref + 1u]);`},
 	CallHost: {Name: "call.host", Fields: "d low high", C: "vm->trap = VM_STOP_HOST;"},
 	Invoke: {Name: "invoke", Fields: "d", C: `const hc_u32 entry = (hc_u32)state[VM_STATE_ENTRY];
@@ -135,27 +144,27 @@ VM_CALL(VM_D, entry + 1u, (hc_u32)code[2u * entry + 1u]);`},
 	Return:      {Name: "return", C: "VM_RETURN;"},
 	ReturnValue: {Name: "return.value", Fields: "b", C: "fp[0] = y;\nVM_RETURN;"},
 	Finish:      {Name: "finish", C: "vm->trap = VM_STOP_END;"},
-	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[VM_LOW];"},
-	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[VM_LOW] = x;"},
-	GlobalMove:  {Name: "global.move", Fields: "d a low high", Value: true, C: "r = (hc_u32)x + (hc_u32)w1;\nvm->globals[VM_HIGH] = r;"},
+	GlobalGet:   {Name: "global.get", Fields: "d low", Value: true, C: "r = vm->globals[low];"},
+	GlobalSet:   {Name: "global.set", Fields: "a low", C: "vm->globals[low] = x;"},
+	GlobalMove:  {Name: "global.move", Fields: "d a low high", Value: true, C: "r = (hc_u32)x + low;\nvm->globals[high] = r;"},
 	MemorySize:  {Name: "memory.size", Fields: "d", Value: true, C: "r = vm->bytes >> 16;"},
 	MemoryGrow:  {Name: "memory.grow", Fields: "d a", Value: true, C: "r = vm_grow(vm, state[VM_STATE_LIMIT], (hc_u32)x);"},
-	MemoryInit: {Name: "memory.init", Fields: "a b c high",
-		C: "vm_init(vm, image, state[image[VM_IMAGE_DATA_LENGTHS] + VM_HIGH], image[image[VM_IMAGE_DATAS] + VM_HIGH], (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_LOW]);"},
-	DataDrop:  {Name: "data.drop", Fields: "high", C: "state[image[VM_IMAGE_DATA_LENGTHS] + VM_HIGH] = 0u;"},
-	TableGet:  {Name: "table.get", Fields: "d a low", Value: true, C: "r = vm_table_get(vm, state, VM_TABLE(VM_LOW), (hc_u32)x);"},
-	TableSet:  {Name: "table.set", Fields: "a b low", C: "vm_table_fill(vm, state, VM_TABLE(VM_LOW), (hc_u32)x, fp[VM_B], 1u);"},
-	TableSize: {Name: "table.size", Fields: "d low", Value: true, C: "r = VM_TABLE(VM_LOW)[VM_TABLE_SIZE];"},
-	TableGrow: {Name: "table.grow", Fields: "d a b low", Value: true, C: "r = vm_table_grow(vm, state, VM_TABLE(VM_LOW), x, (hc_u32)y);"},
-	TableFill: {Name: "table.fill", Fields: "a b c high", C: "vm_table_fill(vm, state, VM_TABLE(VM_HIGH), (hc_u32)x, y, (hc_u32)fp[VM_LOW]);"},
-	TableCopy: {Name: "table.copy", Fields: "a b c imm",
-		C: "vm_table_copy(vm, state, VM_TABLE(VM_TABLE_2), VM_TABLE(VM_TABLE_1), (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);"},
-	TableInit: {Name: "table.init", Fields: "a b c imm",
-		C: `vm_table_init(vm, state, VM_TABLE(VM_TABLE_2), image + image[image[VM_IMAGE_ELEMS] + VM_TABLE_1],
-    state[image[VM_IMAGE_ELEM_LENGTHS] + VM_TABLE_1], (hc_u32)x, (hc_u32)y, (hc_u32)fp[VM_C]);`},
-	ElemDrop:  {Name: "elem.drop", Fields: "high", C: "state[image[VM_IMAGE_ELEM_LENGTHS] + VM_HIGH] = 0u;"},
+	MemoryInit: {Name: "memory.init", Fields: "a- low",
+		C: "vm_init(vm, image, state[image[VM_IMAGE_DATA_LENGTHS] + low], image[image[VM_IMAGE_DATAS] + low], (hc_u32)x, (hc_u32)fp[VM_A + 1u], (hc_u32)fp[VM_A + 2u]);"},
+	DataDrop:  {Name: "data.drop", Fields: "low", C: "state[image[VM_IMAGE_DATA_LENGTHS] + low] = 0u;"},
+	TableGet:  {Name: "table.get", Fields: "d a low", Value: true, C: "r = vm_table_get(vm, state, VM_TABLE(low), (hc_u32)x);"},
+	TableSet:  {Name: "table.set", Fields: "a b low", C: "vm_table_fill(vm, state, VM_TABLE(low), (hc_u32)x, y, 1u);"},
+	TableSize: {Name: "table.size", Fields: "d low", Value: true, C: "r = VM_TABLE(low)[VM_TABLE_SIZE];"},
+	TableGrow: {Name: "table.grow", Fields: "d a b low", Value: true, C: "r = vm_table_grow(vm, state, VM_TABLE(low), x, (hc_u32)y);"},
+	TableFill: {Name: "table.fill", Fields: "a- low", C: "vm_table_fill(vm, state, VM_TABLE(low), (hc_u32)x, fp[VM_A + 1u], (hc_u32)fp[VM_A + 2u]);"},
+	TableCopy: {Name: "table.copy", Fields: "a- low high",
+		C: "vm_table_copy(vm, state, VM_TABLE(high), VM_TABLE(low), (hc_u32)x, (hc_u32)fp[VM_A + 1u], (hc_u32)fp[VM_A + 2u]);"},
+	TableInit: {Name: "table.init", Fields: "a- low high",
+		C: `vm_table_init(vm, state, VM_TABLE(high), image + image[image[VM_IMAGE_ELEMS] + low],
+    state[image[VM_IMAGE_ELEM_LENGTHS] + low], (hc_u32)x, (hc_u32)fp[VM_A + 1u], (hc_u32)fp[VM_A + 2u]);`},
+	ElemDrop:  {Name: "elem.drop", Fields: "low", C: "state[image[VM_IMAGE_ELEM_LENGTHS] + low] = 0u;"},
 	RefIsNull: {Name: "ref.is_null", Fields: "d a", Value: true, C: "r = x == 0u;"},
-	Native:    {Name: "native", Fields: "low high", C: "const hc_u32 exit = VM_REGION(VM_LOW);\nif (vm->trap == 0u) VM_JUMP(VM_TARGET(exit));"},
+	Native:    {Name: "native", Fields: "low high", C: "const hc_u32 exit = VM_REGION(low);\nif (vm->trap == 0u) VM_JUMP(VM_TARGET(exit));"},
 }
 
 // ops has all instructions, of has the one of an instruction of WebAssembly.
@@ -163,8 +172,13 @@ var ops, of = func() (all []Info, of map[wasm.Op]Op) {
 	all = control[:]
 	of = map[wasm.Op]Op{}
 	for _, o := range machine.Operations() {
-		of[o.Op] = Op(len(all))
-		all = append(all, operation(o))
+		if _, ok := likewise[o.Op]; !ok {
+			of[o.Op] = Op(len(all))
+			all = append(all, operation(o))
+		}
+	}
+	for o, like := range likewise {
+		of[o] = of[like]
 	}
 	for _, o := range machine.Operations() {
 		if comparison(o) || o.Op == wasm.I32And {
@@ -172,11 +186,28 @@ var ops, of = func() (all []Info, of map[wasm.Op]Op) {
 			all = append(all, fused(o))
 		}
 	}
+	for i := range all {
+		fields := strings.Fields(all[i].Fields)
+		all[i].hasB = slices.ContainsFunc(fields, func(f string) bool { return f == "b" || f == "[load]" || f == "stored" })
+		all[i].hasC = slices.Contains(fields, "c")
+		all[i].Stops = all[i].Stops || i < int(firstOperation) && slices.ContainsFunc(stopping, func(w string) bool { return strings.Contains(all[i].C, w) })
+	}
 	if len(all) > opMask {
 		panic(fmt.Sprintf("BUG: %d instructions", len(all)))
 	}
 	return all, of
 }()
+
+// likewise are the instructions that do to memory and slots what others do: fewer cases for a machine, and for its compiler. Those of 64 bits that extend
+// less than 32 are followed by one that extends 32.
+var likewise = map[wasm.Op]wasm.Op{
+	wasm.F32Load: wasm.I32Load, wasm.I64Load32U: wasm.I32Load, wasm.F64Load: wasm.I64Load, wasm.I64Load8U: wasm.I32Load8U, wasm.I64Load16U: wasm.I32Load16U,
+	wasm.F32Store: wasm.I32Store, wasm.I64Store32: wasm.I32Store, wasm.F64Store: wasm.I64Store, wasm.I64Store8: wasm.I32Store8, wasm.I64Store16: wasm.I32Store16,
+	wasm.I64Extend8S: wasm.I32Extend8S, wasm.I64Extend16S: wasm.I32Extend16S, wasm.I64Extend32S: wasm.I64ExtendI32S,
+}
+
+// stopping are the words of C by which an instruction of control may stop the interpreter: a number is given to vm->trap, here or by what is given vm.
+var stopping = []string{"vm->trap =", "(vm,", "VM_JUMP", "VM_CALL"}
 
 // slot is how C sees a value of a slot.
 func slot(t byte) string {
@@ -189,7 +220,7 @@ func slot(t byte) string {
 
 // operation is an instruction of package machine.
 func operation(o machine.Operation) Info {
-	info := Info{Name: o.Op.String(), Value: o.Out != 0}
+	info := Info{Name: o.Op.String(), Value: o.Out != 0, Stops: o.Traps}
 	width := o.Op.Info().Width
 	switch {
 	case width > 0 && info.Value:
@@ -200,7 +231,7 @@ func operation(o machine.Operation) Info {
 		info.C = fmt.Sprintf("const hc_u64 ea = VM_STORE_ADDRESS;\nconst %s b = (%[1]s)VM_STORED;\n%s;", slot(o.In[1]), o.C)
 	case len(o.In) == 3:
 		info.Fields = "a b c"
-		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)fp[VM_LOW];\n%s;", o.C)
+		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)VM_SLOT_C;\n%s;", o.C)
 	default:
 		info.Fields = strings.TrimSpace("d a " + "b"[:len(o.In)-1])
 		info.C = operands(o) + fmt.Sprintf("r = %s;", o.C)
@@ -235,7 +266,7 @@ func fused(o machine.Operation) Info {
 		condition = "(hc_u32)(" + condition + " != 0u)"
 	}
 	return Info{
-		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d",
+		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d", Stops: true,
 		C: operands(o) + fmt.Sprintf("if (%s != VM_NOT) VM_JUMP_NEAR();", condition),
 	}
 }

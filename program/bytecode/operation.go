@@ -13,7 +13,9 @@ func (l *lowering) operation(op Op) {
 	case info.Width > 0:
 		l.storeTo(op, w.Offset)
 	case len(info.In) == 3:
-		l.three(op, 0)
+		c := l.operand()
+		b := l.operand()
+		l.emit(Instruction{Op: op, A: l.operand(), B: b, C: c})
 	case len(info.In) == 2:
 		second := l.pop()
 		first := l.pop()
@@ -45,7 +47,11 @@ func (l *lowering) operation(op Op) {
 			}
 		}
 		a := l.in(v, len(l.stack))
-		l.emit(Instruction{Op: op, D: l.result(), A: a})
+		d := l.result()
+		l.emit(Instruction{Op: op, D: d, A: a})
+		if w.Op == wasm.I64Extend8S || w.Op == wasm.I64Extend16S {
+			l.emit(Instruction{Op: of[wasm.I64ExtendI32S], D: d, A: d})
+		}
 	}
 }
 
@@ -100,8 +106,8 @@ var (
 	i64Add, i64Eqz, i32Wrap        = of[wasm.I64Add], of[wasm.I64Eqz], of[wasm.I32WrapI64]
 )
 
-// index takes back the addition that made an address: a is its first operand. The other is a constant, or a slot b shifted left by imm.
-func (l *lowering) index(v value, height int) (a, b uint32, imm uint64, constant, ok bool) {
+// index takes back the addition that made an address: a is its first operand. The other is a constant imm of those that fit, or a slot b shifted left.
+func (l *lowering) index(v value, height int, fits func(uint32) bool) (a, b, shift, imm uint32, constant, ok bool) {
 	add, ok := l.made(0, v, height)
 	if ok && add.Op == i32Wrap { // of 64 bits that were added, only the lower half counts
 		if sum, made := l.made(1, value{}, height); made && sum.Op == i64Add && add.A == l.slot(height) {
@@ -110,48 +116,51 @@ func (l *lowering) index(v value, height int) (a, b uint32, imm uint64, constant
 		}
 	}
 	if !ok || add.Op != i32Add && add.Op != i64Add {
-		return 0, 0, 0, false, false
+		return 0, 0, 0, 0, false, false
 	}
 	a, b = add.A, add.B
 	if add.Flags&FlagImm != 0 {
+		if !fits(uint32(add.Imm)) {
+			return 0, 0, 0, 0, false, false
+		}
 		l.drop()
-		return a, 0, add.Imm & (1<<32 - 1), true, true
+		return a, 0, 0, uint32(add.Imm), true, true
 	}
 	if pc := l.pc() - 2; pc >= l.barrier {
 		// What a shift left in the slot of an operand has been used up by the addition.
-		shift := l.at(pc)
-		if shift.Op == i32Shl && shift.Flags&FlagImm != 0 && int(shift.D) >= l.locals && a != b && (shift.D == a || shift.D == b) {
-			if shift.D == a {
+		by := l.at(pc)
+		if by.Op == i32Shl && by.Flags&FlagImm != 0 && by.Imm&31 < 1<<shiftBits && int(by.D) >= l.locals && a != b && (by.D == a || by.D == b) {
+			if by.D == a {
 				a = b
 			}
 			l.drop()
 			l.drop()
-			return a, shift.A, shift.Imm & 31, false, true
+			return a, by.A, uint32(by.Imm & 31), 0, false, true
 		}
 	}
 	l.drop()
-	return a, b, 0, false, true
+	return a, b, 0, 0, false, true
 }
 
 // load lowers one. Its address is slot a + index + offset: the index, which wraps, is a constant or a slot shifted left.
 func (l *lowering) load(op Op, offset uint32) {
 	v := l.pop()
 	in := Instruction{Op: op, Flags: FlagImm}
-	a, b, imm, constant, ok := l.index(v, len(l.stack))
+	a, b, shift, imm, constant, ok := l.index(v, len(l.stack), func(uint32) bool { return true })
 	switch {
 	case !ok:
 		in.A = l.narrow(v, len(l.stack), l.in(v, len(l.stack)))
 	case constant:
-		in.A, in.Imm = a, imm<<32
+		in.A, in.Imm = a, uint64(imm)<<32
 	default:
-		in.Flags, in.A, in.B, in.Imm = 0, a, b, imm<<32
+		in.Flags, in.A, in.B, in.Shift = 0, a, b, shift
 	}
 	in.D = l.result()
 	in.Imm |= uint64(offset)
 	l.emit(in)
 }
 
-// storeTo lowers a store, whose address is like that of a load if what it stores is no constant.
+// storeTo lowers a store, whose address is like that of a load if what it stores is no constant. A constant that is added to the address must be small.
 func (l *lowering) storeTo(op Op, offset uint32) {
 	what := l.pop()
 	address := l.pop()
@@ -165,11 +174,11 @@ func (l *lowering) storeTo(op Op, offset uint32) {
 		return
 	}
 	if what.kind == local { // so that what made the address may be the last instruction
-		if a, b, imm, constant, ok := l.index(address, height); ok {
-			in.A, in.B = a, uint32(what.bits)
-			in.Imm |= imm << 32
+		small := func(v uint32) bool { return signed(v) == int(int32(v)) }
+		if a, b, shift, imm, constant, ok := l.index(address, height, small); ok {
+			in.A, in.B, in.D = a, uint32(what.bits), imm
 			if !constant {
-				in.Flags, in.D = FlagIndex, b
+				in.Flags, in.D, in.Shift = FlagIndex, b, shift
 			}
 			l.emit(in)
 			return

@@ -1,31 +1,27 @@
-/* The words in which package bytecode says what its instructions do. */
-#define VM_D ((hc_u32)w0 >> VM_D_SHIFT & VM_SLOT_MASK)
-#define VM_A ((hc_u32)(w0 >> VM_A_SHIFT) & VM_SLOT_MASK)
-#define VM_B ((hc_u32)(w0 >> VM_B_SHIFT))
-#define VM_C (VM_LOW & VM_SLOT_MASK)
-#define VM_LOW VM_OPAQUE((hc_u32)w1)
-#define VM_HIGH VM_OPAQUE((hc_u32)(w1 >> 32))
-#define VM_NOT ((hc_u32)w0 >> VM_NOT_SHIFT & 1u)
-#define VM_TABLE_1 ((hc_u32)(w1 >> VM_SLOT_BITS) & VM_INDEX_MASK)
-#define VM_TABLE_2 ((hc_u32)(w1 >> (VM_SLOT_BITS + VM_INDEX_BITS)) & VM_INDEX_MASK)
+/* The words in which package bytecode says what its instructions do. head is the lower half of an instruction's first word, with op, flags and slot d;
+   the upper half is slot a. low and high are the halves of the second word. Slots are in there as offsets in bytes. */
+#define VM_SLOT(offset) (*(GLOBAL hc_u64 *)((GLOBAL hc_u8 *)fp + (offset)))
+#define VM_SLOT_D VM_SLOT(head >> VM_D_SHIFT << VM_SLOT_SHIFT)
+#define VM_SLOT_C VM_SLOT(low)
+#define VM_D (head >> VM_D_SHIFT)
+#define VM_D_SIGNED (hc_u32)((hc_i32)head >> VM_D_SHIFT)
+#define VM_A (slot_a >> VM_SLOT_SHIFT)
+#define VM_NOT (head >> VM_NOT_SHIFT & 1u)
+#define VM_INDEX(v) ((hc_u32)(v) << (head >> VM_SHIFT_SHIFT & VM_SHIFT_MASK))
 #define VM_TABLE(i) (state + image[VM_IMAGE_TABLES] + (hc_u64)(i) * VM_TABLE_WORDS)
-#define VM_LOAD_ADDRESS (((hc_u64)((hc_u32)x + (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? (hc_u32)(w1 >> 32) : (hc_u32)y << ((hc_u32)(w1 >> 32) & 31u)))) + (hc_u32)w1)
-#define VM_STORE_ADDRESS                                                                                                           \
-    (((hc_u64)((hc_u32)x + (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? 0u                                                                          \
-                            : ((hc_u32)w0 & VM_FLAG_INDEX) != 0u ? (hc_u32)fp[VM_D] << ((hc_u32)(w1 >> 32) & 31u) : (hc_u32)(w1 >> 32)))) + \
-     (hc_u32)w1)
-#define VM_STORED (((hc_u32)w0 & VM_FLAG_IMM) != 0u ? (hc_u64)((hc_i64)w1 >> 32) : y)
+#define VM_LOAD_ADDRESS ((hc_u64)((hc_u32)x + ((head & VM_FLAG_IMM) != 0u ? high : VM_INDEX(y))) + low)
+#define VM_STORE_ADDRESS ((hc_u64)((hc_u32)x + ((head & VM_FLAG_INDEX) != 0u ? VM_INDEX(VM_SLOT_D) : VM_D_SIGNED)) + low)
+#define VM_STORED ((head & VM_FLAG_IMM) != 0u ? (hc_u64)(hc_i64)(hc_i32)high : y)
 /* Target i of those behind the instruction. */
-#define VM_TARGET(i) vm_target(code + at, i)
-#define VM_JUMP_TO(word)                                \
+#define VM_TARGET(i) vm_target(code + 2u * (hc_size)at, i)
+#define VM_JUMP(target)                                 \
     do {                                                \
-        at = (word);                                    \
+        at = (target);                                  \
         VM_FETCH();                                     \
         if (--fuel == 0u) vm->trap = VM_STOP_FUEL;      \
     } while (0)
-#define VM_JUMP(target) VM_JUMP_TO(2u * (target))
 /* To a target relative to the next instruction, in place of slot d. */
-#define VM_JUMP_NEAR() VM_JUMP_TO(at + 2u * (hc_u32)((hc_i32)((hc_u32)w0 >> VM_D_SHIFT << (32u - VM_SLOT_BITS)) >> (32u - VM_SLOT_BITS)))
+#define VM_JUMP_NEAR() VM_JUMP(at + VM_D_SIGNED)
 /* A call with its arguments from slot d on, where the frame of the callee begins. */
 #define VM_CALL(d, entry, frame)                                                                      \
     do {                                                                                              \
@@ -33,16 +29,17 @@
         if (depth == most_calls || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
             vm->trap = VM_STACK_EXHAUSTED;                                                            \
         } else {                                                                                      \
-            calls[depth++] = (hc_u64)base_ << 32 | at >> 1;                                                    \
+            calls[VM_OPAQUE(depth)] = (hc_u64)base_ << 32 | at;                                       \
+            depth++;                                                                                  \
             fp += base_;                                                                              \
             VM_JUMP(entry);                                                                           \
         }                                                                                             \
     } while (0)
 #define VM_RETURN                                       \
     do {                                                \
-        const hc_u64 link_ = calls[--depth];                  \
+        const hc_u64 link_ = calls[depth = VM_OPAQUE(depth) - 1u]; \
         fp -= link_ >> 32;                              \
-        at = 2u * (hc_u32)link_;                        \
+        at = (hc_u32)link_;                             \
         VM_FETCH();                                     \
     } while (0)
 #ifdef VM_COUNT_STEPS
@@ -50,10 +47,27 @@
 #else
 #define VM_STEP() ((void)0)
 #endif
+/* Takes the next instruction, which is there already, and has its operands loaded, and the one behind it. */
+#define VM_DECODE()                                        \
+    do {                                                   \
+        head = VM_TAKE((hc_u32)n0);                        \
+        slot_a = VM_TAKE((hc_u32)(n0 >> 32));              \
+        low = VM_TAKE((hc_u32)n1);                         \
+        high = VM_TAKE((hc_u32)(n1 >> 32));                \
+        x = VM_SLOT(slot_a);                               \
+        y = (hc_u64)high << 32 | low;                      \
+        if ((head & VM_FLAG_IMM) == 0u) y = VM_SLOT(high); \
+        VM_TAKEN();                                        \
+        at++;                                              \
+        VM_FETCH();                                        \
+        VM_STEP();                                         \
+    } while (0)
 
-/* A switch, or what becomes one. NVIDIA's compiler makes a tree of comparisons of a switch, but its assembler a table of jumps of comparisons that
-   follow each other, with nothing between them, and what they jump to elsewhere. So here they are unlikely, and empty assembly keeps the optimizer from
-   making a switch of them and from moving parts of the cases between them. */
+/* A switch, or what becomes one, in a loop that goes on until vm->trap is set. Behind VM_CASE are the statements of an instruction, and behind them where it goes
+   on: VM_STORE stores r first, and with _OR_STOP the instruction may have set vm->trap.
+   NVIDIA's compiler makes a tree of comparisons of a switch, but its assembler a table of jumps of comparisons that follow each other, with nothing between
+   them, and what they jump to elsewhere. So here they are unlikely, and empty assembly keeps the optimizer from making a switch of them and from moving
+   parts of the cases between them. */
 #if defined(__CUDA_ARCH__) && !defined(__HIP__)
 HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
     asm volatile("" : "+r"(v));
@@ -62,52 +76,54 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_OPAQUE(v) vm_opaque(v)
 #define VM_FETCH()                                                            \
     do {                                                                      \
-        const ulonglong2 both_ = __ldg((const ulonglong2 *)(code + at));      \
+        const ulonglong2 both_ = __ldg((const ulonglong2 *)code + at);        \
         n0 = both_.x;                                                         \
         n1 = both_.y;                                                         \
     } while (0)
-#define VM_LOADED(v) asm volatile("" : "+l"(v))
-#define VM_BEGIN() const hc_u64 none = state[VM_STATE_TRAP]; code = (const hc_u64 *)((hc_u64)code ^ none)
+#define VM_BEGIN() const hc_u32 none = (hc_u32)state[VM_STATE_TRAP]; code = (const hc_u64 *)((hc_u64)code ^ none)
 #define VM_TAKE(v) ((v) ^ none)
-#define VM_SWITCH(op) hc_u32 op_ = (op);
-#define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { asm volatile("");
-#define VM_STORE fp[VM_D] = r; continue; } asm volatile("" : "+r"(op_));
-#define VM_NEXT continue; } asm volatile("" : "+r"(op_));
-#define VM_OTHERS { vm->trap = VM_STOP_INVALID; continue; }
+#define VM_TAKEN() asm volatile("" : "+r"(head), "+r"(slot_a), "+r"(low), "+r"(high), "+l"(x), "+l"(y))
+#define VM_LOOP VM_DECODE(); for (;;)
+#define VM_AGAIN
+#define VM_SWITCH hc_u32 op_ = head & VM_OP_MASK;
+#define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { VM_TAKEN();
+#define VM_CASE_END } asm volatile("" : "+r"(op_));
+#define VM_NEXT goto next; VM_CASE_END
+#define VM_NEXT_OR_STOP if (vm->trap != 0u) break; VM_NEXT
+#define VM_STORE VM_SLOT_D = r; VM_NEXT
+#define VM_STORE_OR_STOP VM_SLOT_D = r; VM_NEXT_OR_STOP
+#define VM_OTHERS vm->trap = VM_STOP_INVALID; break; next: VM_DECODE();
 #elif defined(HC_LABELS)
 #define VM_OPAQUE(v) (v)
-#define VM_FETCH() ((void)(n0 = code[at], n1 = code[at + 1u]))
-#define VM_LOADED(v) ((void)0)
+#define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
 #define VM_BEGIN() ((void)0)
 #define VM_TAKE(v) (v)
-#define VM_SWITCH(op) VM_GO(op)
-#define VM_CASE(n) vm_op_##n: if (vm->trap != 0u) __builtin_unreachable();
+#define VM_TAKEN() ((void)0)
+#define VM_LOOP VM_DECODE(); do
+#define VM_AGAIN while (0)
+#define VM_SWITCH VM_GO(head & VM_OP_MASK)
+#define VM_CASE(n) vm_op_##n:
 #define VM_GO(op) goto *labels[op];
-#define VM_AGAIN                                                       \
-        if (vm->trap != 0u) break;                                      \
-        w0 = n0;                                                          \
-        w1 = n1;                                                         \
-        x = fp[VM_A];                                                   \
-        y = fp[VM_B];                                                   \
-        y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : y; \
-        at += 2u;                                                              \
-        VM_FETCH();                                                            \
-        VM_STEP();                                                             \
-        VM_GO((hc_u32)w0 & VM_OP_MASK)
-#define VM_STORE fp[VM_D] = r; VM_AGAIN
-#define VM_NEXT VM_AGAIN
+#define VM_NEXT VM_DECODE(); VM_GO(head & VM_OP_MASK)
+#define VM_NEXT_OR_STOP if (vm->trap != 0u) break; VM_NEXT
+#define VM_STORE VM_SLOT_D = r; VM_NEXT
+#define VM_STORE_OR_STOP VM_SLOT_D = r; VM_NEXT_OR_STOP
 #define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; break;
 #else
 #define VM_OPAQUE(v) (v)
-#define VM_FETCH() ((void)(n0 = code[at], n1 = code[at + 1u]))
-#define VM_LOADED(v) ((void)0)
+#define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
 #define VM_BEGIN() ((void)0)
 #define VM_TAKE(v) (v)
-#define VM_SWITCH(op) switch (op) {
+#define VM_TAKEN() ((void)0)
+#define VM_LOOP do
+#define VM_AGAIN while (vm->trap == 0u)
+#define VM_SWITCH VM_DECODE(); switch (head & VM_OP_MASK) {
 #define VM_CASE(n) case n:
-#define VM_STORE break;
 #define VM_NEXT continue;
-#define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; }
+#define VM_NEXT_OR_STOP continue;
+#define VM_STORE break;
+#define VM_STORE_OR_STOP break;
+#define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; } VM_SLOT_D = r;
 #endif
 
 DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(table[i >> 1] >> ((i & 1u) * 32u)); }
@@ -117,13 +133,13 @@ DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(
 DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_u64 *state, vm_state *instance, hc_u32 fuel) {
     vm_state own = *instance;
     vm_state *vm = &own;
-    hc_u32 at = 2u * (hc_u32)state[VM_STATE_PC]; /* the word of code that the next instruction begins with */
+    hc_u32 at = (hc_u32)state[VM_STATE_PC]; /* the next instruction */
     GLOBAL hc_u64 *const frames = state + image[VM_IMAGE_FRAMES], *const frames_end = state + image[VM_IMAGE_FRAMES_END];
     GLOBAL hc_u64 *const calls = state + image[VM_IMAGE_CALLS], *fp = frames + state[VM_STATE_FP];
     const hc_u32 most_calls = (hc_u32)(image[VM_IMAGE_CALLS_END] - image[VM_IMAGE_CALLS]);
     hc_u32 depth = (hc_u32)state[VM_STATE_DEPTH];
-    hc_u64 n0, n1;
-    hc_u32 i;
+    hc_u64 n0, n1, x, y, r;
+    hc_u32 head, slot_a, low, high, i;
 #ifdef VM_COUNT_STEPS
     hc_u64 steps = state[VM_STATE_STEPS];
 #endif
@@ -133,20 +149,12 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
     VM_BEGIN();
     own.trap = 0u;
     VM_FETCH();
-    do {
-        hc_u64 w0 = VM_TAKE(n0), w1 = VM_TAKE(n1);
-        hc_u64 x = fp[VM_A], y = ((hc_u32)w0 & VM_FLAG_IMM) != 0u ? w1 : fp[VM_B], r;
-        at += 2u;
-        VM_FETCH();
-        VM_LOADED(x);
-        VM_LOADED(y);
-        VM_STEP();
-        VM_SWITCH((hc_u32)w0 & VM_OP_MASK)
+    VM_LOOP {
+        VM_SWITCH
 @CASES@
         VM_OTHERS
-        fp[VM_D] = r;
-    } while (vm->trap == 0u);
-    state[VM_STATE_PC] = at >> 1;
+    } VM_AGAIN;
+    state[VM_STATE_PC] = at;
     state[VM_STATE_FP] = (hc_u64)(fp - frames);
     state[VM_STATE_DEPTH] = depth;
     state[VM_STATE_BYTES] = vm->bytes;

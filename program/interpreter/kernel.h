@@ -31,7 +31,7 @@ KERNEL(vm_run, GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, GLOBAL hc_
             GLOBAL hc_u64 *args = own + VM_STATE_ARGS;
             hc_u32 function = 0u, result = 0u, step;
             if (s.waits == VM_WAITS_HOST) {
-                args = own + image[VM_IMAGE_FRAMES] + own[VM_STATE_FP] + (call[0] >> VM_D_SHIFT & VM_SLOT_MASK);
+                args = own + image[VM_IMAGE_FRAMES] + own[VM_STATE_FP] + ((hc_u32)call[0] >> VM_D_SHIFT);
                 function = (hc_u32)call[1];
             }
 #ifdef VM_TRAPPED

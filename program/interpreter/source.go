@@ -94,6 +94,9 @@ func cases() string {
 		if info.Value {
 			next = "VM_STORE"
 		}
+		if info.Stops {
+			next += "_OR_STOP"
+		}
 		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
 	}
 	return b.String()
