@@ -11,12 +11,10 @@ const (
 	opBits     = 9
 	shiftShift = 12
 	shiftBits  = 3
-	slotShift  = 3 // slots are in instructions as offsets in bytes
-	dShift     = shiftShift + slotShift
+	dShift     = shiftShift + shiftBits
 	slotBits   = 32 - dShift
-	aShift     = 32 + slotShift
-	bShift     = 32 + slotShift // of the second word
-	cShift     = slotShift      // of the second word
+	aShift     = 32
+	bShift     = 32 // of the second word
 
 	opMask   = 1<<opBits - 1
 	slotMask = 1<<slotBits - 1
@@ -53,7 +51,7 @@ func (i Instruction) words() (uint64, uint64) {
 		i.Imm |= uint64(i.B) << bShift
 	}
 	if info.hasC {
-		i.Imm |= uint64(i.C) << cShift
+		i.Imm |= uint64(i.C)
 	}
 	return first, i.Imm
 }
@@ -74,7 +72,7 @@ func Decode(code []uint64, pc int) Instruction {
 		i.Imm &= 1<<32 - 1
 	}
 	if info.hasC {
-		i.C = uint32(i.Imm>>cShift) & slotMask
+		i.C = uint32(i.Imm) & slotMask
 		i.Imm &^= 1<<32 - 1
 	}
 	return i
@@ -197,6 +195,5 @@ func Defines() string {
 #define VM_SHIFT_SHIFT %d
 #define VM_SHIFT_MASK %du
 #define VM_D_SHIFT %d
-#define VM_SLOT_SHIFT %d
-`, opMask, FlagImm, FlagIndex, bits.TrailingZeros(FlagNot), shiftShift, 1<<shiftBits-1, dShift, slotShift)
+`, opMask, FlagImm, FlagIndex, bits.TrailingZeros(FlagNot), shiftShift, 1<<shiftBits-1, dShift)
 }

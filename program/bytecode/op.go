@@ -68,7 +68,7 @@ type Info struct {
 	Fields string
 	// Value is set if the instruction ends with slot d = r.
 	Value bool
-	// Stops is set if the interpreter may have to stop behind the instruction: it traps, or uses fuel.
+	// Stops is set if the statements of C may set vm->trap, other than by VM_JUMP and VM_CALL, which see to that.
 	Stops bool
 	// C is what it does, in portable kernel C: the statements of a case, behind which r is stored to slot d or nothing else happens.
 	// The words in it are defined by package interpreter.
@@ -115,7 +115,9 @@ func (o Op) String() string { return o.Info().Name }
 //
 //	x, y        slot a, and slot b or the second word    r   what becomes slot d
 //	fp          slot 0 of the frame                      at  the next instruction
-//	VM_D VM_A   numbers of slots                         VM_SLOT_D VM_SLOT_C   what is in slots
+//	VM_D VM_A   numbers of slots                         VM_SLOT_C             what is in slot c
+//	VM_PUT(v)   stores to slot d
+//	VM_LOAD_THAT_FITS(n, v) VM_STORE_THAT_FITS(n, statement)  is the end of it where n bytes at ea are aligned and within bounds
 //	low, high   the halves of the second word            VM_NOT 1 with FlagNot
 //	vm          the vm_state
 //	VM_JUMP(t)  goes on at instruction t                 VM_JUMP_NEAR() at the one that d names
@@ -125,7 +127,7 @@ var control = [firstOperation]Info{
 	Function:    {Name: "function", Fields: "low high"},
 	Unreachable: {Name: "unreachable", C: "vm->trap = VM_UNREACHABLE;"},
 	Copy:        {Name: "copy", Fields: "d b", Value: true, C: "r = y;"},
-	CopyTwo:     {Name: "copy.two", Fields: "d a c b", C: "VM_SLOT_D = x;\nVM_SLOT_C = y;"},
+	CopyTwo:     {Name: "copy.two", Fields: "d a c b", C: "VM_PUT(x);\nVM_SLOT_C = y;"},
 	CopyRange:   {Name: "copy.range", Fields: "d a low", C: "for (i = 0u; i < low; i++) fp[VM_D + i] = fp[VM_A + i];"},
 	Zero:        {Name: "zero", Fields: "d low", C: "for (i = 0u; i < low; i++) fp[VM_D + i] = 0u;"},
 	Select:      {Name: "select", Fields: "d a c b", Value: true, C: "r = (hc_u32)x != 0u ? VM_SLOT_C : y;"},
@@ -206,8 +208,8 @@ var likewise = map[wasm.Op]wasm.Op{
 	wasm.I64Extend8S: wasm.I32Extend8S, wasm.I64Extend16S: wasm.I32Extend16S, wasm.I64Extend32S: wasm.I64ExtendI32S,
 }
 
-// stopping are the words of C by which an instruction of control may stop the interpreter: a number is given to vm->trap, here or by what is given vm.
-var stopping = []string{"vm->trap =", "(vm,", "VM_JUMP", "VM_CALL"}
+// stopping are the words of C by which an instruction of control sets vm->trap, or has it set.
+var stopping = []string{"vm->trap =", "(vm,", "VM_REGION"}
 
 // slot is how C sees a value of a slot.
 func slot(t byte) string {
@@ -225,10 +227,10 @@ func operation(o machine.Operation) Info {
 	switch {
 	case width > 0 && info.Value:
 		info.Fields = "d [load]"
-		info.C = fmt.Sprintf("const hc_u64 ea = VM_LOAD_ADDRESS;\nr = %s;", o.C)
+		info.C = fmt.Sprintf("const hc_u64 ea = VM_LOAD_ADDRESS;\nVM_LOAD_THAT_FITS(%du, %s)\nr = %[2]s;", width, o.C)
 	case width > 0:
 		info.Fields = "[store] stored"
-		info.C = fmt.Sprintf("const hc_u64 ea = VM_STORE_ADDRESS;\nconst %s b = (%[1]s)VM_STORED;\n%s;", slot(o.In[1]), o.C)
+		info.C = fmt.Sprintf("const hc_u64 ea = VM_STORE_ADDRESS;\nconst %s b = (%[1]s)VM_STORED;\nVM_STORE_THAT_FITS(%du, %s)\n%[3]s;", slot(o.In[1]), width, o.C)
 	case len(o.In) == 3:
 		info.Fields = "a b c"
 		info.C = fmt.Sprintf("const hc_u32 a = (hc_u32)x, b = (hc_u32)y, c = (hc_u32)VM_SLOT_C;\n%s;", o.C)
@@ -266,7 +268,7 @@ func fused(o machine.Operation) Info {
 		condition = "(hc_u32)(" + condition + " != 0u)"
 	}
 	return Info{
-		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d", Stops: true,
+		Name: "br." + o.Op.String(), Fields: strings.TrimSpace("a "+"b"[:len(o.In)-1]) + " @d",
 		C: operands(o) + fmt.Sprintf("if (%s != VM_NOT) VM_JUMP_NEAR();", condition),
 	}
 }

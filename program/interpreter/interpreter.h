@@ -1,11 +1,10 @@
 /* The words in which package bytecode says what its instructions do. head is the lower half of an instruction's first word, with op, flags and slot d;
-   the upper half is slot a. low and high are the halves of the second word. Slots are in there as offsets in bytes. */
-#define VM_SLOT(offset) (*(GLOBAL hc_u64 *)((GLOBAL hc_u8 *)fp + (offset)))
-#define VM_SLOT_D VM_SLOT(head >> VM_D_SHIFT << VM_SLOT_SHIFT)
-#define VM_SLOT_C VM_SLOT(low)
+   the upper half is slot a. low and high are the halves of the second word. */
+#define VM_SLOT_D fp[VM_D]
+#define VM_SLOT_C fp[low]
 #define VM_D (head >> VM_D_SHIFT)
 #define VM_D_SIGNED (hc_u32)((hc_i32)head >> VM_D_SHIFT)
-#define VM_A (slot_a >> VM_SLOT_SHIFT)
+#define VM_A slot_a
 #define VM_NOT (head >> VM_NOT_SHIFT & 1u)
 #define VM_INDEX(v) ((hc_u32)(v) << (head >> VM_SHIFT_SHIFT & VM_SHIFT_MASK))
 #define VM_TABLE(i) (state + image[VM_IMAGE_TABLES] + (hc_u64)(i) * VM_TABLE_WORDS)
@@ -18,22 +17,26 @@
     do {                                                \
         at = (target);                                  \
         VM_FETCH();                                     \
-        if (--fuel == 0u) vm->trap = VM_STOP_FUEL;      \
+        if (--fuel == 0u) {                             \
+            vm->trap = VM_STOP_FUEL;                    \
+            VM_STOP;                                    \
+        }                                               \
     } while (0)
 /* To a target relative to the next instruction, in place of slot d. */
 #define VM_JUMP_NEAR() VM_JUMP(at + VM_D_SIGNED)
 /* A call with its arguments from slot d on, where the frame of the callee begins. */
-#define VM_CALL(d, entry, frame)                                                                      \
-    do {                                                                                              \
-        const hc_u32 base_ = (d);                                                                     \
-        if (depth == most_calls || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {            \
-            vm->trap = VM_STACK_EXHAUSTED;                                                            \
-        } else {                                                                                      \
-            calls[VM_OPAQUE(depth)] = (hc_u64)base_ << 32 | at;                                       \
-            depth++;                                                                                  \
-            fp += base_;                                                                              \
-            VM_JUMP(entry);                                                                           \
-        }                                                                                             \
+#define VM_CALL(d, entry, frame)                                                                   \
+    do {                                                                                           \
+        const hc_u32 base_ = (d);                                                                  \
+        if (depth == most_calls || (hc_size)(frames_end - fp) < (hc_size)base_ + (frame)) {        \
+            vm->trap = VM_STACK_EXHAUSTED;                                                         \
+            VM_STOP;                                                                               \
+        } else {                                                                                   \
+            calls[VM_OPAQUE(depth)] = (hc_u64)base_ << 32 | at;                                    \
+            depth++;                                                                               \
+            fp += base_;                                                                           \
+            VM_JUMP(entry);                                                                        \
+        }                                                                                          \
     } while (0)
 #define VM_RETURN                                       \
     do {                                                \
@@ -54,10 +57,11 @@
         slot_a = VM_TAKE((hc_u32)(n0 >> 32));              \
         low = VM_TAKE((hc_u32)n1);                         \
         high = VM_TAKE((hc_u32)(n1 >> 32));                \
-        x = VM_SLOT(slot_a);                               \
+        x = fp[slot_a];                                    \
         y = (hc_u64)high << 32 | low;                      \
-        if ((head & VM_FLAG_IMM) == 0u) y = VM_SLOT(high); \
+        if ((head & VM_FLAG_IMM) == 0u) y = fp[high];      \
         VM_TAKEN();                                        \
+        VM_READY();                                        \
         at++;                                              \
         VM_FETCH();                                        \
         VM_STEP();                                         \
@@ -80,50 +84,75 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
         n0 = both_.x;                                                         \
         n1 = both_.y;                                                         \
     } while (0)
-#define VM_BEGIN() const hc_u32 none = (hc_u32)state[VM_STATE_TRAP]; code = (const hc_u64 *)((hc_u64)code ^ none)
-#define VM_TAKE(v) ((v) ^ none)
+#define VM_BEGIN()                                        \
+    const hc_u32 none = (hc_u32)state[VM_STATE_TRAP];     \
+    hc_u32 op_;                                           \
+    hc_u64 to_;                                           \
+    code = (const hc_u64 *)((hc_u64)code ^ none)
+#define VM_TAKE(v) vm_opaque((v) ^ none)
 #define VM_TAKEN() asm volatile("" : "+r"(head), "+r"(slot_a), "+r"(low), "+r"(high), "+l"(x), "+l"(y))
+#define VM_READY()                                         \
+    do {                                                   \
+        op_ = vm_opaque(head & VM_OP_MASK);                \
+        to_ = __cvta_generic_to_global(&VM_SLOT_D);        \
+        asm volatile("" : "+l"(to_));                      \
+    } while (0)
 #define VM_LOOP VM_DECODE(); for (;;)
-#define VM_AGAIN
-#define VM_SWITCH hc_u32 op_ = head & VM_OP_MASK;
+#define VM_AGAIN stopped:
+#define VM_SWITCH
+#define VM_PUT(v) asm volatile("st.global.b64 [%0], %1;" : : "l"(to_), "l"(v) : "memory")
 #define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { VM_TAKEN();
 #define VM_CASE_END } asm volatile("" : "+r"(op_));
 #define VM_NEXT goto next; VM_CASE_END
-#define VM_NEXT_OR_STOP if (vm->trap != 0u) break; VM_NEXT
-#define VM_STORE VM_SLOT_D = r; VM_NEXT
-#define VM_STORE_OR_STOP VM_SLOT_D = r; VM_NEXT_OR_STOP
-#define VM_OTHERS vm->trap = VM_STOP_INVALID; break; next: VM_DECODE();
+#define VM_STOP goto stopped
+#define VM_NEXT_OR_STOP if (vm->trap != 0u) VM_STOP; VM_NEXT
+#define VM_STORE VM_PUT(r); VM_NEXT
+#define VM_STORE_OR_STOP if (vm->trap != 0u) VM_STOP; VM_STORE
+/* A load or store that is aligned and within bounds, as nearly all are, goes on at once: only the others come to the test of traps. */
+#define VM_LOAD_THAT_FITS(n, v) if (VM_MISFIT(vm, ea, n)) {} else { r = (v); VM_PUT(r); goto next; }
+#define VM_STORE_THAT_FITS(n, statement) if (VM_MISFIT(vm, ea, n)) {} else { statement; goto next; }
+#define VM_OTHERS vm->trap = VM_STOP_INVALID; VM_STOP; next: VM_DECODE();
 #elif defined(HC_LABELS)
 #define VM_OPAQUE(v) (v)
 #define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
 #define VM_BEGIN() ((void)0)
 #define VM_TAKE(v) (v)
 #define VM_TAKEN() ((void)0)
+#define VM_READY() ((void)0)
 #define VM_LOOP VM_DECODE(); do
-#define VM_AGAIN while (0)
-#define VM_SWITCH VM_GO(head & VM_OP_MASK)
+#define VM_AGAIN while (0); stopped:
+#define VM_SWITCH VM_GO
+#define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_CASE(n) vm_op_##n:
-#define VM_GO(op) goto *labels[op];
-#define VM_NEXT VM_DECODE(); VM_GO(head & VM_OP_MASK)
-#define VM_NEXT_OR_STOP if (vm->trap != 0u) break; VM_NEXT
-#define VM_STORE VM_SLOT_D = r; VM_NEXT
-#define VM_STORE_OR_STOP VM_SLOT_D = r; VM_NEXT_OR_STOP
-#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; break;
+#define VM_GO goto *labels[head & VM_OP_MASK];
+#define VM_NEXT VM_DECODE(); VM_GO
+#define VM_STOP goto stopped
+#define VM_NEXT_OR_STOP if (vm->trap != 0u) VM_STOP; VM_NEXT
+#define VM_STORE VM_PUT(r); VM_NEXT
+#define VM_STORE_OR_STOP if (vm->trap != 0u) VM_STOP; VM_STORE
+#define VM_LOAD_THAT_FITS(n, v)
+#define VM_STORE_THAT_FITS(n, statement)
+#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID;
 #else
 #define VM_OPAQUE(v) (v)
 #define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
 #define VM_BEGIN() ((void)0)
 #define VM_TAKE(v) (v)
 #define VM_TAKEN() ((void)0)
+#define VM_READY() ((void)0)
 #define VM_LOOP do
 #define VM_AGAIN while (vm->trap == 0u)
+#define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_SWITCH VM_DECODE(); switch (head & VM_OP_MASK) {
 #define VM_CASE(n) case n:
 #define VM_NEXT continue;
 #define VM_NEXT_OR_STOP continue;
 #define VM_STORE break;
 #define VM_STORE_OR_STOP break;
-#define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; } VM_SLOT_D = r;
+#define VM_STOP ((void)0)
+#define VM_LOAD_THAT_FITS(n, v)
+#define VM_STORE_THAT_FITS(n, statement)
+#define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; } VM_PUT(r);
 #endif
 
 DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(table[i >> 1] >> ((i & 1u) * 32u)); }

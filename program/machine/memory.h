@@ -4,7 +4,7 @@
 #define VM_ODD(ea, n) 0
 #else
 #define HC_PACKED
-#define VM_ODD(ea, n) (((ea) & ((n) - 1u)) != 0u)
+#define VM_ODD(ea, n) (((hc_u32)(ea) & ((n) - 1u)) != 0u)
 #endif
 typedef union HC_PACKED { unsigned short value; hc_u8 bytes[2]; } vm_cell2;
 typedef union HC_PACKED { hc_u32 value; hc_u8 bytes[4]; } vm_cell4;
@@ -24,18 +24,20 @@ HC_NOINLINE void vm_store_bytes(GLOBAL hc_u8 *to, hc_u32 n, hc_u64 v) {
     for (i = 0u; i < n; i++, v >>= 8) to[i] = (hc_u8)v;
 }
 
+/* n bytes that are out of bounds, or unaligned where that matters: both are seldom, and asked for at once. */
+#define VM_MISFIT(vm, ea, n) (((ea) + (n) > (vm)->bytes) | VM_ODD(ea, n))
 DEVICE hc_u32 vm_load1(vm_state *vm, hc_u64 ea) { return ea >= vm->bytes ? vm_trap(vm, VM_BOUNDS) : vm->memory[ea]; }
 DEVICE hc_u32 vm_load2(vm_state *vm, hc_u64 ea) {
-    if (ea + 2u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return VM_ODD(ea, 2u) ? (hc_u32)vm_load_bytes(vm->memory + ea, 2u) : VM_CELL2(vm->memory + ea);
+    if (VM_MISFIT(vm, ea, 2u)) return ea + 2u > vm->bytes ? vm_trap(vm, VM_BOUNDS) : (hc_u32)vm_load_bytes(vm->memory + ea, 2u);
+    return VM_CELL2(vm->memory + ea);
 }
 DEVICE hc_u32 vm_load4(vm_state *vm, hc_u64 ea) {
-    if (ea + 4u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return VM_ODD(ea, 4u) ? (hc_u32)vm_load_bytes(vm->memory + ea, 4u) : VM_CELL4(vm->memory + ea);
+    if (VM_MISFIT(vm, ea, 4u)) return ea + 4u > vm->bytes ? vm_trap(vm, VM_BOUNDS) : (hc_u32)vm_load_bytes(vm->memory + ea, 4u);
+    return VM_CELL4(vm->memory + ea);
 }
 DEVICE hc_u64 vm_load8(vm_state *vm, hc_u64 ea) {
-    if (ea + 8u > vm->bytes) return vm_trap(vm, VM_BOUNDS);
-    return VM_ODD(ea, 8u) ? vm_load_bytes(vm->memory + ea, 8u) : VM_CELL8(vm->memory + ea);
+    if (VM_MISFIT(vm, ea, 8u)) return ea + 8u > vm->bytes ? vm_trap(vm, VM_BOUNDS) : vm_load_bytes(vm->memory + ea, 8u);
+    return VM_CELL8(vm->memory + ea);
 }
 
 DEVICE void vm_store1(vm_state *vm, hc_u64 ea, hc_u32 v) {
@@ -43,19 +45,22 @@ DEVICE void vm_store1(vm_state *vm, hc_u64 ea, hc_u32 v) {
     else vm->memory[ea] = (hc_u8)v;
 }
 DEVICE void vm_store2(vm_state *vm, hc_u64 ea, hc_u32 v) {
-    if (ea + 2u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if (VM_ODD(ea, 2u)) vm_store_bytes(vm->memory + ea, 2u, v);
-    else VM_CELL2(vm->memory + ea) = (unsigned short)v;
+    if (VM_MISFIT(vm, ea, 2u)) {
+        if (ea + 2u > vm->bytes) vm_trap(vm, VM_BOUNDS);
+        else vm_store_bytes(vm->memory + ea, 2u, v);
+    } else VM_CELL2(vm->memory + ea) = (unsigned short)v;
 }
 DEVICE void vm_store4(vm_state *vm, hc_u64 ea, hc_u32 v) {
-    if (ea + 4u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if (VM_ODD(ea, 4u)) vm_store_bytes(vm->memory + ea, 4u, v);
-    else VM_CELL4(vm->memory + ea) = v;
+    if (VM_MISFIT(vm, ea, 4u)) {
+        if (ea + 4u > vm->bytes) vm_trap(vm, VM_BOUNDS);
+        else vm_store_bytes(vm->memory + ea, 4u, v);
+    } else VM_CELL4(vm->memory + ea) = v;
 }
 DEVICE void vm_store8(vm_state *vm, hc_u64 ea, hc_u64 v) {
-    if (ea + 8u > vm->bytes) vm_trap(vm, VM_BOUNDS);
-    else if (VM_ODD(ea, 8u)) vm_store_bytes(vm->memory + ea, 8u, v);
-    else VM_CELL8(vm->memory + ea) = v;
+    if (VM_MISFIT(vm, ea, 8u)) {
+        if (ea + 8u > vm->bytes) vm_trap(vm, VM_BOUNDS);
+        else vm_store_bytes(vm->memory + ea, 8u, v);
+    } else VM_CELL8(vm->memory + ea) = v;
 }
 
 /* Copies n bytes upwards, by words of the destination: what a word needs comes from two of the source, where they do not lie alike.
