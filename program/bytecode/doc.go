@@ -16,23 +16,24 @@
 //
 // An instruction has two words of 64 bits:
 //
-//	bit 0   op (9 bits)   which instruction: Op
-//	    9   imm           FlagImm: the second word in place of slot b
-//	   10   not           FlagNot: a branch is taken where its condition is 0
-//	   11   index         FlagIndex: a store's address has an index
-//	   13   d (17 bits)   a slot, mostly the one that gets the result; a near target of fused branches
-//	   30   a (17 bits)   a slot, always: a machine may load it before it knows the op
-//	   47   b (17 bits)   the same
-//	second word           a constant, a target, numbers: see Info.Fields
+//	bit 0   op (9 bits)     which instruction: Op
+//	    9   imm             FlagImm: the second word in place of slot b. Instructions that have no b have it, too
+//	   10   not             FlagNot: a branch is taken where its condition is 0
+//	   11   index           FlagIndex: a store's address has an index
+//	   12   shift (3 bits)  by which an index is shifted left
+//	   15   d (17 bits)     a slot, mostly the one that gets the result; a near target of fused branches; a constant of stores
+//	   32   a (32 bits)     a slot, always: a machine may load it before it knows the op
+//	second word             a constant, a target, numbers: see Info.Fields. Without imm its upper half is
+//	   32   b (32 bits)     a slot, always
 //
 // Targets are numbers of instructions. The several ones of a br_table, and of native code, follow the instruction, in half a word each.
 //
 // Comparisons have a second form, in which they are the condition of a branch. Addresses of loads and stores have two parts besides their static offset, which
 // wrap when they are added, as i32.add does:
 //
-//	load   slot a + upper half of the second word, with imm; else slot a + (slot b << upper half); + lower half
-//	store  of slot b: slot a + upper half, or with index slot a + (slot d << upper half); + lower half
-//	       with imm, of the upper half, sign-extended: slot a + lower half
+//	load   slot a + upper half of the second word, with imm; else slot a + (slot b << shift); + lower half
+//	store  slot a + d, which has a sign, or with index slot a + (slot d << shift); + lower half;
+//	       of slot b, or with imm of the upper half, sign-extended
 //
 // Instructions that take 32 bits take the lower half of a slot, whatever the upper one is; those that give 32 bits set it to 0.
 //

@@ -71,7 +71,7 @@ func Source(p Parts) string {
 	}
 	b.WriteString(instanceText)
 	b.WriteString(native(p))
-	b.WriteString(splice(strings.Replace(interpreterText, "@LABELS@", labels(), 1), "@CASES@\n", cases()))
+	b.WriteString(splice(strings.NewReplacer("@LABELS@", labels(), "@DISPATCH@", dispatch()).Replace(interpreterText), "@CASES@\n", cases(p.Regions == 0)))
 	b.WriteString(kernelText)
 	return b.String()
 }
@@ -85,8 +85,9 @@ func splice(text, mark, in string) string {
 	return before + in + after
 }
 
-// cases has one for each instruction: first those that programs consist of, for compilers that look at one after the other.
-func cases() string {
+// cases has one for each instruction: first those that programs have most of, for compilers that look at one after the other. Those that they consist of
+// are told apart if most is to be made of the interpreter, which takes longer to compile.
+func cases(most bool) string {
 	var b strings.Builder
 	for _, op := range bytecode.ByUse() {
 		info := op.Info()
@@ -94,10 +95,22 @@ func cases() string {
 		if info.Value {
 			next = "VM_STORE"
 		}
-		if info.Stops {
+		switch {
+		case info.Stops:
 			next += "_OR_STOP"
+		case info.Main && most:
+			next += "_OWN"
 		}
 		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
+	}
+	return b.String()
+}
+
+// dispatch goes to the case of op_, as the comparisons of all cases do.
+func dispatch() string {
+	var b strings.Builder
+	for _, op := range bytecode.ByUse() {
+		fmt.Fprintf(&b, "if (__builtin_expect(op_ == %du, 0)) goto vm_op_%[1]du; asm volatile(\"\" : \"+r\"(op_)); ", op)
 	}
 	return b.String()
 }
