@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/examples/programs"
@@ -20,7 +21,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/hostcall"
 	"github.com/dialtone-gpu/dialtone/hostcall/plan"
 	"github.com/dialtone-gpu/dialtone/hostcall/policy"
-	"github.com/dialtone-gpu/dialtone/internal/command"
 	"github.com/dialtone-gpu/dialtone/program"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
@@ -191,7 +191,7 @@ func (b *programsBench) compile(ctx context.Context, name string, module []byte,
 		return err
 	}
 	var said strings.Builder
-	cmd := command.New(ctx, b.command, append(b.run("--tier", string(tier), "--memory", strconv.Itoa(loneMemory), file), least...)...)
+	cmd := b.run(ctx, append([]string{"--tier", string(tier), "--memory", strconv.Itoa(loneMemory), file}, least...)...)
 	cmd.Stderr = &said
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -203,13 +203,21 @@ func (b *programsBench) compile(ctx context.Context, name string, module []byte,
 	return nil
 }
 
-// run is a command line of dialtone run on the device, without the name of the command.
-func (b *programsBench) run(args ...string) []string {
-	line := []string{"run", "--device", b.info.URI}
+// run is dialtone run on the device. When the context ends it is told to end, so that it ends what it has started, a compiler for instance.
+func (b *programsBench) run(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.command, "run", "--device", b.info.URI)
 	if b.opts.Transport != "" {
-		line = append(line, "--transport", string(b.opts.Transport))
+		cmd.Args = append(cmd.Args, "--transport", string(b.opts.Transport))
 	}
-	return append(line, args...)
+	cmd.Args = append(cmd.Args, args...)
+	cmd.Cancel = func() error {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil { // Windows has none
+			return cmd.Process.Kill()
+		}
+		return nil
+	}
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
 }
 
 // enough is the time that is spent on a figure, but for a first run that takes longer.
@@ -544,18 +552,18 @@ func (b *programsBench) start(ctx context.Context) error {
 	if err := os.WriteFile(file, module, 0o600); err != nil {
 		return err
 	}
-	args := b.run("--dir", b.work+":/", file)
 	var took []float64
 	for i := range b.repeats() + 1 {
 		limited, cancel := context.WithTimeout(ctx, b.limit)
-		defer cancel()
-		cmd := command.New(limited, b.command, args...)
+		cmd := b.run(limited, "--dir", b.work+":/", file)
 		var complaints strings.Builder
 		cmd.Stdin, cmd.Stderr = strings.NewReader("Ada\n"), &complaints
 		start := time.Now()
 		out, err := cmd.Output()
-		if ctx.Err() == nil && limited.Err() != nil {
-			return leftOut{fmt.Errorf("%s takes more than %v", cmd, b.limit)}
+		late := ctx.Err() == nil && limited.Err() != nil
+		cancel()
+		if late {
+			return leftOut{fmt.Errorf("it takes more than %v", b.limit)}
 		} else if err != nil {
 			return fmt.Errorf("%s: %w: %s", cmd, err, complaints.String())
 		}
