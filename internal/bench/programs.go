@@ -155,16 +155,22 @@ func (b *programsBench) load(ctx context.Context, name string, module []byte, op
 		what += " that counts"
 	}
 	b.say("  compiling %s, %v at most", what, b.limit)
-	limited, cancel := context.WithTimeout(ctx, b.limit)
-	defer cancel()
 	start := time.Now()
+	within := func(do func(context.Context) error) error {
+		limited, cancel := context.WithTimeout(ctx, b.limit)
+		defer cancel()
+		return do(limited)
+	}
 	err := error(nil)
-	if opts.Tier != program.Interpreter {
-		err = b.compile(limited, name, module, opts.Tier, least)
+	if opts.Tier != program.Interpreter { // that kernel is the same for all
+		err = within(func(ctx context.Context) error { return b.compile(ctx, name, module, opts.Tier, least) })
 	}
 	var p *program.Program
 	if err == nil {
-		p, err = program.Load(limited, b.runtime, name, module, opts)
+		err = within(func(ctx context.Context) (err error) {
+			p, err = program.Load(ctx, b.runtime, name, module, opts)
+			return err
+		})
 	}
 	switch {
 	case err == nil:
@@ -172,7 +178,7 @@ func (b *programsBench) load(ctx context.Context, name string, module []byte, op
 		return p, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case limited.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, leftOut{fmt.Errorf("compiling it for %s takes more than %v", b.info.URI, b.limit)}
 	case errors.Is(err, hal.ErrUnsupported):
 		return nil, leftOut{err}
