@@ -12,6 +12,7 @@ import (
 
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
+	"github.com/dialtone-gpu/dialtone/internal/command"
 )
 
 // compiler is the C compiler to use.
@@ -95,7 +96,7 @@ func (c compiler) build(ctx context.Context, name, text string) (path, log strin
 			return err
 		}
 		args := append(append([]string{}, c.args...), c.flags()...)
-		cmd := exec.CommandContext(ctx, c.path)
+		cmd := command.New(ctx, c.path) // cc starts the compiler proper
 		if c.tcc() {
 			// It takes the names of #line directives, and with them __FILE__, for paths beside the source.
 			cmd.Dir, source = filepath.Dir(source), filepath.Base(source)

@@ -42,7 +42,7 @@ func (backend) Devices(context.Context) ([]hal.Info, error) {
 }
 
 // Open compiles and loads the runtime on first use.
-func (backend) Open(_ context.Context, ordinal int) (hal.DriverDevice, error) {
+func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) {
 	if ordinal != 0 {
 		return nil, fmt.Errorf("cpu:%d: there is only cpu:0: %w", ordinal, hal.ErrNoDevice)
 	}
@@ -50,7 +50,7 @@ func (backend) Open(_ context.Context, ordinal int) (hal.DriverDevice, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt, err := loadRuntime(cc)
+	rt, err := loadRuntime(ctx, cc)
 	if err != nil {
 		return nil, err
 	}

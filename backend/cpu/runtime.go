@@ -41,14 +41,16 @@ var loaded struct {
 
 // loadRuntime compiles and loads the runtime once per process. It stays: its signal
 // handlers do.
-func loadRuntime(cc compiler) (*library, error) {
+func loadRuntime(ctx context.Context, cc compiler) (*library, error) {
 	loaded.Lock()
 	defer loaded.Unlock()
 	if loaded.library != nil {
 		return loaded.library, nil
 	}
-	path, log, err := cc.build(context.Background(), "dialtone/runtime.c", abiText+runtimeText)
-	if err != nil {
+	path, log, err := cc.build(ctx, "dialtone/runtime.c", abiText+runtimeText)
+	if ctx.Err() != nil && err != nil {
+		return nil, ctx.Err()
+	} else if err != nil {
 		return nil, &hal.Error{Op: "compile the runtime with " + cc.String(), Backend: "cpu",
 			Err: fmt.Errorf("%w: %w\n%s", hal.ErrUnavailable, err, log)}
 	}

@@ -68,21 +68,30 @@ func (c *compiler) target(cc int) (arch string, machine bool, err error) {
 	return fmt.Sprintf("compute_%d", best), false, nil
 }
 
-// build compiles without looking at the cache. The image is a cubin or, ending in a NUL, PTX.
-func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int) (image []byte, err error) {
+// build compiles without looking at the cache. The image is a cubin or, ending in a NUL, PTX. late gets it when the context has ended before
+// NVRTC, which cannot be interrupted and takes minutes for some sources.
+func (c *compiler) build(ctx context.Context, uri string, src hal.Source, cc int, late func(image []byte)) (image []byte, err error) {
 	arch, machine, err := c.target(cc)
 	if err != nil {
 		return nil, err
 	}
+	what := uri + ": compile " + src.Name
 	select {
 	case compiling <- struct{}{}:
-		defer func() { <-compiling }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("%s: NVRTC is at another source: %w", what, ctx.Err())
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	return dl.Within(ctx, what, late, func() ([]byte, error) {
+		defer func() { <-compiling }()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return c.explained(uri, src, arch, machine)
+	})
+}
+
+// explained is translate with the options that this NVRTC takes, and an error that says where in the source it is.
+func (c *compiler) explained(uri string, src hal.Source, arch string, machine bool) (image []byte, err error) {
 	opts := slices.Clone(options)
 	if c.major >= 12 || !machine {
 		opts = append(opts, lineInfo)
@@ -235,13 +244,15 @@ func fetch(ctx context.Context, uri string, src hal.Source, cc int, fresh bool) 
 	if missing != nil {
 		return nil, "", fmt.Errorf("%s: compile %s: %w", uri, src.Name, missing)
 	}
-	image, err = c.build(ctx, uri, src, cc)
-	if err != nil {
+	keep := func(image []byte) {
+		// An entry begins with the sum of the rest: a driver need not survive a damaged image.
+		sum := sha256.Sum256(image)
+		_ = cache.Put(entry(src, cc)+c.version(), append(sum[:], image...)) // compiling again is all that is lost
+	}
+	if image, err = c.build(ctx, uri, src, cc, keep); err != nil {
 		return nil, "", err
 	}
-	// An entry begins with the sum of the rest: a driver need not survive a damaged image.
-	sum := sha256.Sum256(image)
-	_ = cache.Put(entry(src, cc)+c.version(), append(sum[:], image...)) // compiling again is all that is lost
+	keep(image)
 	return image, "", nil
 }
 

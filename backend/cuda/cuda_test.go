@@ -120,7 +120,7 @@ func TestCompile(t *testing.T) {
 			t.Logf("NVRTC %s has no sm_%d (%v)", c.version(), cc, err)
 			continue
 		}
-		image, err := c.build(t.Context(), "cuda:0", src, cc)
+		image, err := c.build(t.Context(), "cuda:0", src, cc, nil)
 		if err != nil {
 			t.Fatalf("sm_%d: %v", cc, err)
 		}
@@ -133,7 +133,7 @@ func TestCompile(t *testing.T) {
 // TestNewerDevice: for a device that NVRTC does not know there is PTX of the newest one that it does.
 func TestNewerDevice(t *testing.T) {
 	c := needCompiler(t)
-	image, err := c.build(t.Context(), "cuda:0", hal.Source{Name: "add.kernel.c", Text: addSource}, 999)
+	image, err := c.build(t.Context(), "cuda:0", hal.Source{Name: "add.kernel.c", Text: addSource}, 999, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestNewerDevice(t *testing.T) {
 	if got, want := entryPoints(image), []string{"add", "another"}; !slices.Equal(got, want) {
 		t.Errorf("kernels %q, want %q", got, want)
 	}
-	if _, err = c.build(t.Context(), "cuda:0", hal.Source{}, 10); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "sm_10") {
+	if _, err = c.build(t.Context(), "cuda:0", hal.Source{}, 10, nil); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "sm_10") {
 		t.Errorf("for a device older than NVRTC knows: %v", err)
 	}
 }
@@ -166,7 +166,7 @@ func TestCompileErrors(t *testing.T) {
 		{"missing header", "#include <stdio.h>\n#include \"nope.h\"\n", []string{"could not open source file"}, 4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := c.build(t.Context(), "cuda:7", hal.Source{Name: "whole.c", Text: tt.text}, cc)
+			_, err := c.build(t.Context(), "cuda:7", hal.Source{Name: "whole.c", Text: tt.text}, cc, nil)
 			var ce *hal.CompileError
 			if !errors.As(err, &ce) {
 				t.Fatalf("%v is no CompileError", err)
@@ -196,7 +196,7 @@ func TestCompileCancelled(t *testing.T) {
 	c := needCompiler(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.build(ctx, "cuda:0", hal.Source{Name: "a", Text: addSource}, int(c.archs[0])); !errors.Is(err, context.Canceled) {
+	if _, err := c.build(ctx, "cuda:0", hal.Source{Name: "a", Text: addSource}, int(c.archs[0]), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

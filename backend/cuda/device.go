@@ -27,10 +27,16 @@ func (backend) Name() string { return name }
 
 // Devices lists the GPUs without opening a context.
 func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
-	d, err := startedDriver()
-	if err != nil {
-		return nil, err
-	}
+	return dl.Within(ctx, "cuda: list devices", nil, func() ([]hal.Info, error) {
+		d, err := startedDriver()
+		if err != nil {
+			return nil, err
+		}
+		return d.list()
+	})
+}
+
+func (d *driver) list() ([]hal.Info, error) {
 	var n int32
 	if r := code(d.DeviceGetCount.Call(uintptr(unsafe.Pointer(&n)))); r != success { // page "Device Management"
 		return nil, d.failure("cuDeviceGetCount", "", r)
@@ -40,9 +46,6 @@ func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
 	}
 	infos := make([]hal.Info, 0, n)
 	for i := range int(n) {
-		if err := ctx.Err(); err != nil {
-			return infos, err
-		}
 		info, _, err := d.describe(i)
 		if err != nil {
 			return infos, err
@@ -57,19 +60,21 @@ func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := startedDriver()
-	if err != nil {
-		return nil, err
-	}
-	info, lim, err := d.describe(ordinal)
-	if err != nil {
-		return nil, err
-	}
-	c, err := retain(d, ordinal)
-	if err != nil {
-		return nil, err
-	}
-	return &device{context: c, info: info, limits: lim}, nil
+	return dl.Within(ctx, fmt.Sprintf("cuda:%d: open", ordinal), func(d hal.DriverDevice) { _ = d.Close() }, func() (hal.DriverDevice, error) {
+		d, err := startedDriver()
+		if err != nil {
+			return nil, err
+		}
+		info, lim, err := d.describe(ordinal)
+		if err != nil {
+			return nil, err
+		}
+		c, err := retain(d, ordinal)
+		if err != nil {
+			return nil, err
+		}
+		return &device{context: c, info: info, limits: lim}, nil
+	})
 }
 
 // device is an open GPU.

@@ -27,7 +27,9 @@
 // outside the driver until nothing of this process is in flight on the device, and loads. While it
 // waits, everything else goes on; while it loads, launches and transfers wait for it, some milliseconds,
 // and Done says "not yet". A launch on an idle device lets a waiting load go first. A kernel that never ends
-// keeps code from being loaded: compile before it starts. Compile ends with its context.
+// keeps code from being loaded: compile before it starts. Compile ends
+// with its context; NVRTC, which takes minutes for some sources and cannot be interrupted, goes on by
+// itself then, other compilations wait for it, and what comes of it is kept in the cache. Listing and opening end likewise.
 //
 // # When is memory given back?
 //

@@ -66,21 +66,25 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (made hal.DriverMo
 	return m, nil
 }
 
-// load makes a module of an image with all its kernels, as soon as nothing runs.
+// load makes a module of an image with all its kernels, as soon as nothing runs. The driver may take long: it translates PTX, which is what it
+// gets from an NVRTC that does not know the device.
 func (c *primary) load(ctx context.Context, src hal.Source, image []byte) (*module, error) {
 	if err := c.quiet(ctx, "load "+src.Name); err != nil {
 		return nil, err
 	}
-	var m *module
-	err := c.deepen(src.Name, src.Stack)
-	if err == nil {
-		m, err = c.loadQuiet(src.Name, image)
-	}
-	gate.Unlock()
-	if m != nil && err != nil {
-		return nil, errors.Join(err, m.Close())
-	}
-	return m, err
+	c.ref() // for the driver's call, which the caller may leave alone
+	return dl.Within(ctx, c.uri+": load "+src.Name, func(m *module) { _ = m.Close() }, func() (m *module, err error) {
+		defer func() { err = errors.Join(err, c.unref()) }()
+		if err = c.deepen(src.Name, src.Stack); err == nil {
+			m, err = c.loadQuiet(src.Name, image)
+		}
+		gate.Unlock()
+		if m != nil && err != nil {
+			err = errors.Join(err, m.Close())
+			m = nil
+		}
+		return m, err
+	})
 }
 
 // loadQuiet loads: cuModuleLoadDataEx, page "Module Management". The gate is held exclusively. A

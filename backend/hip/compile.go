@@ -41,8 +41,9 @@ func (d *device) options() []string {
 	return o
 }
 
-// build compiles for an architecture without looking at the cache, to a code object of AMD's, which is an ELF file.
-func (c *compiler) build(ctx context.Context, uri string, src hal.Source, arch string, options []string) ([]byte, error) {
+// build compiles for an architecture without looking at the cache, to a code object of AMD's, which is an ELF file. late gets it when the
+// context has ended before the compiler, which cannot be interrupted.
+func (c *compiler) build(ctx context.Context, uri string, src hal.Source, arch string, options []string, late func(image []byte)) ([]byte, error) {
 	if err := c.version.compiles(arch); err != nil {
 		return nil, fmt.Errorf("%s: compile %s: %w", uri, src.Name, err)
 	}
@@ -51,7 +52,7 @@ func (c *compiler) build(ctx context.Context, uri string, src hal.Source, arch s
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	image, err := within(ctx, "compile "+src.Name, nil, func() ([]byte, error) {
+	image, err := dl.Within(ctx, uri+": compile "+src.Name, late, func() ([]byte, error) {
 		defer func() { <-compiling }()
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -143,19 +144,22 @@ func (d *device) fetch(ctx context.Context, src hal.Source, fresh bool) (image [
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: compile %s: %w", d.info.URI, src.Name, err)
 	}
-	key = d.entry(src, c)
-	if data, ok := cache.Get(key); ok && !fresh {
+	entry := d.entry(src, c)
+	if data, ok := cache.Get(entry); ok && !fresh {
 		// An entry begins with the sum of the rest: a driver need not survive a damaged image.
 		if len(data) > sha256.Size && sha256.Sum256(data[sha256.Size:]) == [sha256.Size]byte(data[:sha256.Size]) {
-			return data[sha256.Size:], key, nil
+			return data[sha256.Size:], entry, nil
 		}
-		discard(key)
+		discard(entry)
 	}
-	if image, err = c.build(ctx, d.info.URI, src, d.info.Arch, d.options()); err != nil {
+	keep := func(image []byte) {
+		sum := sha256.Sum256(image)
+		_ = cache.Put(entry, append(sum[:], image...)) // compiling again is all that is lost
+	}
+	if image, err = c.build(ctx, d.info.URI, src, d.info.Arch, d.options(), keep); err != nil {
 		return nil, "", err
 	}
-	sum := sha256.Sum256(image)
-	_ = cache.Put(key, append(sum[:], image...)) // compiling again is all that is lost
+	keep(image)
 	return image, "", nil
 }
 

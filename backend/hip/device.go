@@ -26,7 +26,7 @@ func (backend) Name() string { return name }
 
 // Devices lists the GPUs.
 func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
-	return within(ctx, "list devices", nil, func() ([]hal.Info, error) {
+	return dl.Within(ctx, "hip: list devices", nil, func() ([]hal.Info, error) {
 		d, err := startedDriver()
 		if err != nil {
 			return nil, err
@@ -59,7 +59,7 @@ func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return within(ctx, "open", nil, func() (hal.DriverDevice, error) {
+	return dl.Within(ctx, fmt.Sprintf("hip:%d: open", ordinal), nil, func() (hal.DriverDevice, error) {
 		d, err := startedDriver()
 		if err != nil {
 			return nil, err

@@ -1,7 +1,6 @@
 package hip
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -91,30 +90,4 @@ func refused(err error) bool {
 		return true
 	}
 	return false
-}
-
-// within gives what f gives, or the context's error while f, which calls the driver, has not returned. f goes on then,
-// and late gets what it gives.
-func within[T any](ctx context.Context, op string, late func(T), f func() (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		v, err := f()
-		done <- outcome{v, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
-	}
-	go func() {
-		if o := <-done; o.err == nil && late != nil {
-			late(o.value)
-		}
-	}()
-	var none T
-	return none, &hal.Error{Op: op, Backend: name, Err: fmt.Errorf("the driver has not answered: %w", context.Cause(ctx))}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/cache"
 )
 
 // faultsEnv makes calls of the stand-in fail from the start of a process: see standin.c.
@@ -285,6 +287,41 @@ func TestHangs(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+	})
+	t.Run("hiprtcCompileProgram", func(t *testing.T) {
+		if os.Getenv(childEnv) != t.Name() {
+			// The compiler of the stand-in's hiprtc.
+			slow := filepath.Join(t.TempDir(), "slow")
+			must(t, os.WriteFile(slow, []byte("#!/bin/sh\nsleep 0.3\nexec c++ \"$@\"\n"), 0o700))
+			t.Setenv("CXX", slow)
+			t.Setenv("DIALTONE_CACHE", t.TempDir())
+			runChild(t, time.Minute)
+			return
+		}
+		needStandIn(t)
+		dev, err := hal.Open(t.Context(), "hip:0")
+		must(t, err)
+		for _, name := range []string{"one", "two"} { // which waits for the first
+			ctx, cancel := short()
+			start := time.Now()
+			_, err := dev.Compile(ctx, hal.Source{Name: name, Text: addSource})
+			cancel()
+			hung(t, name, start, err)
+		}
+		must(t, dev.Close())
+		// It goes on, and what comes of it is kept for the next time.
+		dev, err = hal.Open(t.Context(), "hip:0")
+		must(t, err)
+		m, err := dev.Compile(t.Context(), hal.Source{Name: "three", Text: addSource})
+		must(t, err)
+		must(t, m.Close())
+		d := dev.Driver().(*device)
+		c, err := d.gpu.api.compile()
+		must(t, err)
+		if _, ok := cache.Path(d.entry(hal.Source{Name: "one", Text: addSource}, c)); !ok {
+			t.Error("what was compiled too late is not in the cache")
+		}
+		must(t, dev.Close())
 	})
 	t.Run("hipModuleLoadData", func(t *testing.T) {
 		if !isolated(t, time.Minute) {

@@ -292,21 +292,21 @@ func TestHiprtc(t *testing.T) {
 	}
 	for _, arch := range archs {
 		opts := append([]string{"--offload-arch=" + arch}, options...)
-		image, err := c.build(t.Context(), "hip:0", hal.Source{Name: "add.c", Text: addSource}, arch, opts)
+		image, err := c.build(t.Context(), "hip:0", hal.Source{Name: "add.c", Text: addSource}, arch, opts, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, want := entryPoints(image), []string{"add", "another"}; !slices.Equal(got, want) {
 			t.Errorf("%s: kernels %q, want %q", arch, got, want)
 		}
-		_, err = c.build(t.Context(), "hip:7", hal.Source{Name: "whole.c", Text: "\n#line 1 \"user.c\"\nextern \"C\" __global__ void k(int *p) {\n\t*p = nope;\n}\n"}, arch, opts)
+		_, err = c.build(t.Context(), "hip:7", hal.Source{Name: "whole.c", Text: "\n#line 1 \"user.c\"\nextern \"C\" __global__ void k(int *p) {\n\t*p = nope;\n}\n"}, arch, opts, nil)
 		var ce *hal.CompileError
 		if !errors.As(err, &ce) || ce.Device != "hip:7" || ce.Source != "whole.c" || !strings.HasPrefix(ce.Log, "user.c:2:") || strings.Contains(ce.Log, "generated") {
 			t.Errorf("a mistake in line 2: %v", err)
 		}
 	}
 	if d.version.major < 7 { // this one would end the process
-		if _, err := c.build(t.Context(), "hip:0", hal.Source{Name: "a", Text: addSource}, "gfx9999", options); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "gfx9999") {
+		if _, err := c.build(t.Context(), "hip:0", hal.Source{Name: "a", Text: addSource}, "gfx9999", options, nil); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "gfx9999") {
 			t.Errorf("an unknown architecture: %v", err)
 		}
 	}

@@ -66,7 +66,7 @@ func (g *gpu) load(ctx context.Context, src hal.Source, image []byte) (*module, 
 	if err := g.quiet(ctx, "load "+src.Name); err != nil {
 		return nil, err
 	}
-	return within(ctx, "load "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) {
+	return dl.Within(ctx, g.uri+": load "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) {
 		var m *module
 		err := g.deepen(src.Name, src.Stack)
 		if err == nil {

@@ -68,15 +68,17 @@ func (g *gpu) quiet(ctx context.Context, op string) error {
 		}
 		if err := ctx.Err(); err != nil {
 			return &hal.Error{Op: op, Backend: name, Device: g.uri, Err: fmt.Errorf("waited %v for what runs on the device to end (%s), because the driver does: %w",
-				time.Since(start).Round(time.Millisecond), cmp.Or(g.suspects(nil), "transfers"), err)}
+				time.Since(start).Round(time.Millisecond), cmp.Or(g.suspects(nil), "transfers, or another load"), err)}
 		}
 		time.Sleep(pause)
 	}
 }
 
-// runs is busy for those who do not hold the gate.
+// runs is busy for those who do not hold the gate. A load that is under way, for which a driver may take long, counts.
 func (g *gpu) runs() bool {
-	gate.RLock()
+	if !gate.TryRLock() {
+		return true
+	}
 	defer gate.RUnlock()
 	return g.busy()
 }

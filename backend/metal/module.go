@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 // module is compiled code: id<MTLLibrary>.
@@ -45,29 +46,15 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	type result struct {
-		module *module
-		err    error
+	d.send(d.handle, d.sel.Retain)                                                                                          // until the build has ended: the device may be closed before
+	m, err := dl.Within(ctx, d.info.URI+": compile "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) { // it never fails
+		defer d.release(d.handle)
+		return d.build(src)
+	})
+	if err != nil {
+		return nil, err
 	}
-	built := make(chan result, 1)
-	go func() {
-		m, err := d.build(src)
-		built <- result{m, err}
-	}()
-	select {
-	case r := <-built:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return r.module, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-built; r.module != nil {
-				_ = r.module.Close() // it never fails
-			}
-		}()
-		return nil, fmt.Errorf("%s: the compiler was still at %s: %w", d.info.URI, src.Name, ctx.Err())
-	}
+	return m, nil
 }
 
 func (d *device) build(src hal.Source) (m *module, err error) {

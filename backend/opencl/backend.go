@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 const backendName = "opencl"
@@ -21,29 +22,33 @@ func (backend) Name() string { return backendName }
 
 // Devices lists the devices that can compile and run kernels. The error says for each
 // platform why it contributes none if there is no device at all.
-func (backend) Devices(context.Context) ([]hal.Info, error) {
-	_, found, err := candidates()
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]hal.Info, len(found))
-	for i, c := range found {
-		infos[i] = c.info
-	}
-	return infos, nil
+func (backend) Devices(ctx context.Context) ([]hal.Info, error) {
+	return dl.Within(ctx, "opencl: list devices", nil, func() ([]hal.Info, error) {
+		_, found, err := candidates()
+		if err != nil {
+			return nil, err
+		}
+		infos := make([]hal.Info, len(found))
+		for i, c := range found {
+			infos[i] = c.info
+		}
+		return infos, nil
+	})
 }
 
 // Open makes a context for the device with that ordinal.
-func (backend) Open(_ context.Context, ordinal int) (hal.DriverDevice, error) {
-	l, found, err := candidates()
-	if err != nil {
-		return nil, err
-	}
-	if ordinal < 0 || ordinal >= len(found) {
-		return nil, &hal.Error{Op: "open", Backend: backendName, Device: uri(ordinal),
-			Err: fmt.Errorf("%w: the last one is %s", hal.ErrNoDevice, uri(len(found)-1))}
-	}
-	return newDevice(l, found[ordinal])
+func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) {
+	return dl.Within(ctx, uri(ordinal)+": open", func(d hal.DriverDevice) { _ = d.Close() }, func() (hal.DriverDevice, error) {
+		l, found, err := candidates()
+		if err != nil {
+			return nil, err
+		}
+		if ordinal < 0 || ordinal >= len(found) {
+			return nil, &hal.Error{Op: "open", Backend: backendName, Device: uri(ordinal),
+				Err: fmt.Errorf("%w: the last one is %s", hal.ErrNoDevice, uri(len(found)-1))}
+		}
+		return newDevice(l, found[ordinal])
+	})
 }
 
 func uri(ordinal int) string { return fmt.Sprintf("%s:%d", backendName, ordinal) }

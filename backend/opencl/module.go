@@ -54,29 +54,20 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	type result struct {
-		module *module
-		err    error
+	if code := d.RetainContext.Int(d.context); code != success { // until the build has ended: the device may be closed before
+		return nil, d.fail("clRetainContext", code)
 	}
-	built := make(chan result, 1)
-	go func() {
-		m, err := d.build(src)
-		built <- result{m, err}
-	}()
-	select {
-	case r := <-built:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return r.module, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-built; r.module != nil {
-				r.module.Close()
-			}
-		}()
-		return nil, ctx.Err()
+	m, err := dl.Within(ctx, d.info.URI+": compile "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) {
+		defer d.release(func() error {
+			d.ReleaseContext.Int(d.context)
+			return nil
+		})
+		return d.build(src)
+	})
+	if err != nil {
+		return nil, err
 	}
+	return m, nil
 }
 
 func (d *device) build(src hal.Source) (*module, error) {

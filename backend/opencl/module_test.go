@@ -3,8 +3,10 @@ package opencl_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 )
@@ -47,6 +49,29 @@ func TestCompileError(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCompileEnds closes a device, and opens it again, while the driver still compiles for it.
+func TestCompileEnds(t *testing.T) {
+	d := open(t, usual)
+	var big strings.Builder
+	big.WriteString(prelude)
+	for i := range 300 {
+		fmt.Fprintf(&big, "KERNEL void k%d(__global float *p) { for (int i = 0; i < %d; i++) p[i] = sin(p[i] * %d.0f); }\n", i, i, time.Now().Nanosecond())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := d.Compile(ctx, hal.Source{Name: "big.kernel.c", Text: big.String()}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "big.kernel.c") {
+		t.Errorf("got %v", err)
+	}
+	must(t, d.Close())
+	took := time.Since(start)
+	other := open(t, usual)
+	compile(t, other, prelude+"KERNEL void small(__global int *p) { p[0] = 1; }\n", "small")
+	if whole := time.Since(start); took > time.Second && took > whole/2 {
+		t.Errorf("it took %v to end; what followed, %v", took, whole)
 	}
 }
 

@@ -48,6 +48,7 @@ func (p *process) survey(ctx context.Context, s surveying, devices []string, onl
 	}
 	ctx, stop := p.untilSignal(ctx)
 	defer stop()
+	defer p.insist(ctx)()
 	r, err := probe.Survey(ctx, &probe.Options{
 		Devices: devices, Depth: depth, Only: only, Limit: s.limit, Storage: s.storage, Tool: version(), Progress: p.progress.stage,
 	})

@@ -19,6 +19,7 @@ type process struct {
 	progress *progress
 	parent   *parent // nil in the command itself
 	warnings warnings
+	insists  sync.Once
 }
 
 func newProcess() *process {
@@ -74,6 +75,7 @@ func (p *process) tell(stage string) {
 func (p *process) on(ctx context.Context, uri string, do func(ctx context.Context, dev *hal.Device) error) error {
 	ctx, stop := p.untilSignal(ctx)
 	defer stop()
+	defer p.insist(ctx)()
 	if p.parent != nil {
 		uri = p.parent.device
 	} else if backend, n, err := hal.ParseURI(uri); err == nil && isolated(backend) {
@@ -109,6 +111,47 @@ func interrupted(ctx context.Context, err error) error {
 		return status{i.code(), i}
 	}
 	return err
+}
+
+// ending is what ended a context from outside: a signal, or --timeout.
+type ending interface {
+	error
+	code() int // that the command exits with
+}
+
+// patience is what a command may take to come to its end once that has happened: more than the grace that a kernel has.
+const patience = 5 * time.Second
+
+// insist ends the process when the context has been ended from outside and the command does not come to its end: a call of a driver cannot be
+// interrupted, and some are made where no context reaches. stop calls it off. A child is given up later than it would give up itself.
+func (p *process) insist(ctx context.Context) (stop func()) {
+	limit := patience
+	if p.parent == nil {
+		limit += time.Second
+	}
+	ended := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		over, ok := context.Cause(ctx).(ending)
+		if !ok {
+			return
+		}
+		select {
+		case <-time.After(limit):
+		case <-ended:
+			return
+		}
+		p.insists.Do(func() {
+			p.progress.done()
+			fmt.Fprintf(p.stderr, "dialtone: %v; the driver has not answered %v later\n", over, limit)
+			os.Exit(over.code())
+		})
+	}()
+	return func() { close(ended) }
 }
 
 // interruption is the cause of a context that a signal ended.

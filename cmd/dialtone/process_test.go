@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,12 +92,19 @@ func launch(t *testing.T, dev *hal.Device, kernel string, flags ...string) *sess
 // start runs something in a process of its own.
 func start(t *testing.T, args ...string) *session {
 	t.Helper()
+	return startIn(t, nil, args...)
+}
+
+// startIn is start with more variables.
+func startIn(t *testing.T, env []string, args ...string) *session {
+	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &session{t: t, command: exec.Command(executable)}
 	s.command.Args = append([]string{"dialtone", "run"}, args...)
+	s.command.Env = append(os.Environ(), env...)
 	s.command.Stderr = &s.stderr
 	s.command.WaitDelay = 10 * time.Second
 	if s.stdin, err = s.command.StdinPipe(); err != nil {
@@ -173,6 +181,59 @@ func TestSignals(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestSignalWhileTheDriverIsBusy: a compiler that takes a minute, and a call that nobody can leave alone, keep nobody who ends the command. The
+// drivers are doubles.
+func TestSignalWhileTheDriverIsBusy(t *testing.T) {
+	if signal.Ignored(syscall.SIGTERM) {
+		t.Skip("the test was started with SIGTERM ignored")
+	}
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skipf("needs a C compiler: %v", err)
+	}
+	folder := t.TempDir()
+	double := func(source string) string {
+		lib := filepath.Join(folder, filepath.Base(source)+".so")
+		if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-pthread", "-o", lib, source).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return lib
+	}
+	slow := filepath.Join(folder, "slow")
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 60 &\nwait\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "test.kernel.c")
+	if err := os.WriteFile(file, []byte(kernels), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cuda := []string{"DIALTONE_LIBCUDA=" + double("../../backend/cuda/testdata/double.c"), "DIALTONE_NVRTC=" + double("../../backend/cuda/testdata/nvrtc.c")}
+	for _, c := range []struct {
+		name, device string
+		env          []string
+		limit        time.Duration
+		says         string
+	}{
+		{"cc", "cpu:0", []string{"CC=" + slow}, 4 * time.Second, "dialtone: terminated\n"},
+		{"NVRTC", "cuda:0", append([]string{"NVRTC_DOUBLE=60000"}, cuda...), 4 * time.Second, "dialtone: terminated\n"},
+		{"cuMemHostAlloc", "cuda:0", append([]string{"DOUBLE_SLOW=cuMemAlloc_v2:60000"}, cuda...), 12 * time.Second,
+			"dialtone: terminated; the driver has not answered 6s later\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if runtime.GOOS == "darwin" && c.device != "cpu:0" {
+				t.Skip("the doubles are not for macOS")
+			}
+			s := startIn(t, append(c.env, "DIALTONE_CACHE="+t.TempDir()), "--device", c.device, "--kernel", "polite", file)
+			time.Sleep(time.Second) // by then it is at it
+			s.signal(syscall.SIGTERM)
+			if code, _ := s.end(c.limit); code != 143 || s.stderr.String() != c.says {
+				t.Errorf("exit code %d; stderr %q, want %q", code, &s.stderr, c.says)
+			}
+		})
+	}
 }
 
 // TestSecondSignal: it does not wait for anything.

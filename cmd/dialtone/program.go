@@ -136,7 +136,7 @@ func (p *process) runProgram(ctx context.Context, rt *hostcall.Runtime, j job, a
 
 	defer service.CatchSIGPIPE()()
 	defer p.lingering()()
-	limited, cancel := j.limit(ctx)
+	limited, cancel := p.limit(ctx, j)
 	defer cancel()
 	memory, _ := parseBytes(j.memory)
 	res, err := prog.Run(limited, program.Launch{Instances: j.instances, PerLane: j.perLane, Memory: memory, Policy: allowed, Grace: grace})

@@ -80,7 +80,7 @@ The first Ctrl-C ends the run, the second does not wait for it.`,
 	f.StringVar(&j.device, "device", "", "the `device`, as dialtone devices lists them; the best one if not given")
 	f.StringArrayVar(&j.dirs, "dir", nil, "open a directory to the program, `HOST[:GUEST[:ro]]`; may be repeated")
 	f.StringArrayVar(&j.env, "env", nil, "set a variable of the program's environment, `K=V`; may be repeated")
-	f.DurationVar(&j.timeout, "timeout", 0, "end the program after that `time`, as in 30s (default none)")
+	f.DurationVar(&j.timeout, "timeout", 0, "end the program after that `time`, as in 30s; it is counted from the program's start, and compiling before that is not (default none)")
 	transportFlag(cmd, &j.transport)
 	f.IntVar(&j.instances, "instances", 1, "not for kernels: run `N` instances of the program, each with a memory of its own")
 	f.BoolVar(&j.perLane, "per-lane", false, "likewise: an instance in each lane of a subgroup, not one for each subgroup")
@@ -201,7 +201,7 @@ func (p *process) runKernel(ctx context.Context, rt *hostcall.Runtime, j job, te
 
 	defer service.CatchSIGPIPE()()
 	defer p.lingering()()
-	limited, cancel := j.limit(ctx)
+	limited, cancel := p.limit(ctx, j)
 	defer cancel()
 	res, err := prog.Run(limited, hostcall.Launch{Kernel: j.kernel, Grid: j.grid, Group: j.block, Policy: allowed, Grace: grace})
 	if err != nil {
@@ -213,12 +213,17 @@ func (p *process) runKernel(ctx context.Context, rt *hostcall.Runtime, j job, te
 	return exited(res.ExitCode)
 }
 
-// limit gives a context that --timeout ends.
-func (j *job) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if j.timeout > 0 {
-		return context.WithTimeoutCause(ctx, j.timeout, timeout(j.timeout))
+// limit gives a context that --timeout ends, and the process if need be.
+func (p *process) limit(ctx context.Context, j job) (context.Context, context.CancelFunc) {
+	if j.timeout <= 0 {
+		return ctx, func() {}
 	}
-	return ctx, func() {}
+	ctx, cancel := context.WithTimeoutCause(ctx, j.timeout, timeout(j.timeout))
+	stop := p.insist(ctx)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }
 
 // exited is the end of a program that came to one.
@@ -232,6 +237,8 @@ func exited(code int) error {
 type timeout time.Duration
 
 func (t timeout) Error() string { return fmt.Sprintf("ended after %v (--timeout)", time.Duration(t)) }
+
+func (t timeout) code() int { return exitTimeout }
 
 // verdict turns the error of a run into the message, which begins with what ran, and the exit code; that is exit if a kernel called hc_exit.
 func verdict(ctx context.Context, what string, exit int, err error) error {

@@ -33,6 +33,7 @@ var text string
 // Options tune a run; the zero value is what the command does.
 type Options struct {
 	Progress io.Writer // says what is being measured; nil is silent
+	Table    io.Writer // gets the report's table, each line when it has been measured; nil: nobody does
 	Quick    bool      // fewer repetitions
 	Tagged   *bool     // see hostcall.Options
 	Pollers  int       // see hostcall.Options
@@ -48,9 +49,18 @@ type bench struct {
 	program *hostcall.Program
 	clock   bool // kernels read the device's clock
 	report  Report
+	table   table
 }
 
-// Run measures a device.
+// begin makes the report's head.
+func (b *bench) begin() {
+	b.report = Report{Schema: 1, Device: b.info.URI, Name: b.info.Name, Driver: b.info.Driver,
+		Host: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	b.table = table{w: b.opts.Table}
+	b.table.head(b.report)
+}
+
+// Run measures a device. With an error the report has what was measured until then.
 func Run(ctx context.Context, dev *hal.Device, opts Options) (_ Report, err error) {
 	b := &bench{opts: opts, device: dev, info: dev.Info()}
 	b.runtime, err = hostcall.New(ctx, dev, &hostcall.Options{Tagged: opts.Tagged, Pollers: opts.Pollers, Policy: plan.Policy{Transport: opts.Transport}})
@@ -73,14 +83,13 @@ func Run(ctx context.Context, dev *hal.Device, opts Options) (_ Report, err erro
 		}
 		defer func() { err = errors.Join(err, b.program.Close()) }()
 	}
-	b.report = Report{Schema: 1, Device: b.info.URI, Name: b.info.Name, Driver: b.info.Driver,
-		Host: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())}
+	b.begin()
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return b.report, err
 		}
 	}
-	return b.report, nil
+	return b.report, b.table.err
 }
 
 func (b *bench) say(format string, a ...any) {
@@ -100,6 +109,14 @@ func (b *bench) add(r Row, met func(Row) bool) {
 		r.Met = &ok
 	}
 	b.report.Rows = append(b.report.Rows, r)
+	b.table.row(r)
+}
+
+// leave notes what is not measured, and why.
+func (b *bench) leave(what string, why error) {
+	l := LeftOut{what, why.Error()}
+	b.report.LeftOut = append(b.report.LeftOut, l)
+	b.table.leftOut(l)
 }
 
 // words is device memory of n words, zeroed.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 
+	"github.com/dialtone-gpu/dialtone/internal/command"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
 
@@ -17,10 +18,10 @@ func Native(ctx context.Context, source, to string, out io.Writer) error {
 		return &toolchain.Missing{Path: source, What: "there is no rustc in PATH", Get: "install it with rustup, or Debian's rustc"}
 	}
 	args := []string{"--edition", "2021", "-O", "--crate-name", "program", "-C", "strip=symbols", "-o", to, source}
-	if exec.CommandContext(ctx, rustc, append([]string{"-C", "target-feature=+crt-static"}, args...)...).Run() == nil {
+	if command.New(ctx, rustc, append([]string{"-C", "target-feature=+crt-static"}, args...)...).Run() == nil {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, rustc, args...)
+	cmd := command.New(ctx, rustc, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: rustc: %w", source, err)

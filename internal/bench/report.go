@@ -3,7 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 )
 
 // Report is what a bench run measured. Every figure of one report comes from one process.
@@ -36,31 +36,58 @@ type Row struct {
 	Note   string  `json:"note,omitempty"`
 }
 
-// WriteTable renders the report for people.
+// WriteTable renders the report for people, as Options.Table does while it is measured.
 func (r Report) WriteTable(w io.Writer) error {
-	fmt.Fprintf(w, "%s  %s\n%s; %s\n\n", r.Device, r.Name, r.Driver, r.Host)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "what\tfigure\tp99\tratio\ttarget\t")
+	t := table{w: w}
+	t.head(r)
 	for _, row := range r.Rows {
-		p99, ratio, target := "", "", row.Target
-		if row.P99 > 0 {
-			p99 = fmt.Sprintf("%.4g", row.P99)
-		}
-		if row.Ratio > 0 {
-			ratio = fmt.Sprintf("%.2f", row.Ratio)
-		}
-		if row.Met != nil {
-			if *row.Met {
-				target += "  met"
-			} else {
-				target += "  MISSED"
-			}
-		}
-		fmt.Fprintf(t, "%s\t%.4g %s\t%s\t%s\t%s\t%s\n", row.Name, row.Value, row.Unit, p99, ratio, target, row.Note)
+		t.row(row)
 	}
-	err := t.Flush()
 	for _, l := range r.LeftOut {
-		fmt.Fprintf(w, "left out: %s: %s\n", l.What, l.Reason)
+		t.leftOut(l)
 	}
-	return err
+	return t.err
 }
+
+// table writes a report line by line, each as soon as it is there, so that a run which is stopped has said what it measured. Columns have
+// fixed widths for that.
+type table struct {
+	w   io.Writer
+	err error // the first
+}
+
+func (t *table) line(what, figure, p99, ratio, target, note string) {
+	t.print("%s\n", strings.TrimRight(fmt.Sprintf("%-80s  %-14s  %-8s  %-8s  %-26s  %s", what, figure, p99, ratio, target, note), " "))
+}
+
+func (t *table) print(format string, a ...any) {
+	if t.w == nil || t.err != nil {
+		return
+	}
+	_, t.err = fmt.Fprintf(t.w, format, a...)
+}
+
+func (t *table) head(r Report) {
+	t.print("%s  %s\n%s; %s\n\n", r.Device, r.Name, r.Driver, r.Host)
+	t.line("what", "figure", "p99", "ratio", "target", "")
+}
+
+func (t *table) row(row Row) {
+	p99, ratio, target := "", "", row.Target
+	if row.P99 > 0 {
+		p99 = fmt.Sprintf("%.4g", row.P99)
+	}
+	if row.Ratio > 0 {
+		ratio = fmt.Sprintf("%.2f", row.Ratio)
+	}
+	if row.Met != nil {
+		if *row.Met {
+			target += "  met"
+		} else {
+			target += "  MISSED"
+		}
+	}
+	t.line(row.Name, fmt.Sprintf("%.4g %s", row.Value, row.Unit), p99, ratio, target, row.Note)
+}
+
+func (t *table) leftOut(l LeftOut) { t.print("left out: %s: %s\n", l.What, l.Reason) }

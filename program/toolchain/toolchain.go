@@ -26,7 +26,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"github.com/dialtone-gpu/dialtone/internal/command"
 )
 
 // Kind is what a path names.
@@ -192,10 +193,7 @@ func (b *build) module() string { return filepath.Join(b.folder, "program.wasm")
 
 // command is one that ends with the context, together with the commands that it has started.
 func (b *build) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(b.ctx, name, args...)
-	cmd.WaitDelay = 5 * time.Second // for output that a process which outlives its parent may still hold open
-	group(cmd)
-	return cmd
+	return command.New(b.ctx, name, args...)
 }
 
 // run runs a compiler.

@@ -9,6 +9,8 @@
  *  - a call without a current context fails; after a fault every call gives the fault;
  *  - a context that is released with objects left in it, without a fault, ends the process.
  *
+ * DOUBLE_SLOW=cuModuleLoadDataEx:1500 has that call take so many milliseconds more, with the lock held.
+ *
  * It says nothing about real devices. */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -35,6 +37,14 @@ typedef struct { unsigned x, y, z, w, h; } at;
 typedef void body(at *, char **);
 #define A(i, type) (*(type *)a[i])
 
+/* Takes the time that DOUBLE_SLOW wants of a call. */
+static void slow(const char *call) {
+	const char *s = getenv("DOUBLE_SLOW");
+	size_t n = strlen(call);
+	if (!s || strncmp(s, call, n) || s[n] != ':') return;
+	long ms = atol(s + n + 1);
+	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, 0);
+}
 static uint64_t now(void) {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
@@ -163,6 +173,7 @@ static void drain(ctx *c) {
 #define CALL(name, params, ...)                       \
 	R name params {                                   \
 		pthread_mutex_lock(&api);                     \
+		slow(#name);                                  \
 		R r = !current ? BAD_CTX : current->sticky;   \
 		if (!r) do __VA_ARGS__ while (0);             \
 		pthread_mutex_unlock(&api);                   \

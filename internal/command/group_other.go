@@ -1,6 +1,6 @@
 //go:build !unix
 
-package toolchain
+package command
 
 import "os/exec"
 
