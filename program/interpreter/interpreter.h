@@ -82,7 +82,13 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_TAKE(v) (v)
 #define VM_SWITCH(op) VM_GO(op)
 #define VM_CASE(n) vm_op_##n: if (vm->trap != 0u) __builtin_unreachable();
-#define VM_GO(op) goto *labels[op];
+/* Empty assembly keeps clang from making one dispatch of all. */
+#define VM_GO(op)                                   \
+    {                                               \
+        __typeof__(labels[0]) label_ = labels[op];  \
+        __asm__ volatile("" : : "r"(label_));       \
+        goto *label_;                               \
+    }
 #define VM_AGAIN                                                       \
         if (vm->trap != 0u) break;                                      \
         w0 = n0;                                                          \
@@ -96,6 +102,10 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
         VM_GO((hc_u32)w0 & VM_OP_MASK)
 #define VM_STORE fp[VM_D] = r; VM_AGAIN
 #define VM_NEXT VM_AGAIN
+#ifdef __clang__ /* each goto takes it as long as there are labels */
+#define VM_SELDOM_STORE fp[VM_D] = r; continue;
+#define VM_SELDOM_NEXT continue;
+#endif
 #define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; break;
 #else
 #define VM_OPAQUE(v) (v)
@@ -108,6 +118,11 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_STORE break;
 #define VM_NEXT continue;
 #define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; }
+#endif
+
+#ifndef VM_SELDOM_STORE
+#define VM_SELDOM_STORE VM_STORE
+#define VM_SELDOM_NEXT VM_NEXT
 #endif
 
 DEVICE hc_u32 vm_target(GLOBAL const hc_u64 *table, hc_u32 i) { return (hc_u32)(table[i >> 1] >> ((i & 1u) * 32u)); }
@@ -128,7 +143,7 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
     hc_u64 steps = state[VM_STATE_STEPS];
 #endif
 #ifdef HC_LABELS
-    static const void *const labels[] = {@LABELS@};
+    HC_LABELS(vm_op_others) labels[] = {@LABELS@};
 #endif
     VM_BEGIN();
     own.trap = 0u;

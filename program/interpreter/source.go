@@ -3,6 +3,7 @@ package interpreter
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/program/bytecode"
@@ -94,10 +95,18 @@ func cases() string {
 		if info.Value {
 			next = "VM_STORE"
 		}
+		if seldom(op) {
+			next = "VM_SELDOM_" + strings.TrimPrefix(next, "VM_")
+		}
 		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
 	}
 	return b.String()
 }
+
+// seldom reports instructions that take longer than the way to the next one, or that programs have few of.
+func seldom(op bytecode.Op) bool { return few.MatchString(op.String()) }
+
+var few = regexp.MustCompile(`f32|f64|i64\..*(8|16)|div|rem|rot|clz|ctz|popcnt|memory|data|table\.|elem|ref|finish|invoke|unreachable`)
 
 // labels lists those of the cases, by the numbers of the instructions.
 func labels() string {
