@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/hal"
@@ -55,11 +56,13 @@ type Program struct {
 	name    string
 	module  *wasm.Module
 	image   *bytecode.Image
+	loaded  *interpreter.Loaded
 	start   int
 	regions []region.Region
 	kernels *hostcall.Program
-	steps   bool // are counted
-	whole   bool // is code of the device, and not interpreted
+	steps   bool        // are counted
+	whole   bool        // is code of the device, and not interpreted
+	taken   atomic.Bool // a kernel that could not be ended has what is loaded
 }
 
 // trapped is the call by which the interpreter says that an instance trapped.
@@ -106,8 +109,13 @@ func Load(ctx context.Context, rt *hostcall.Runtime, name string, module []byte,
 		return nil, err
 	}
 	source.Text = interpreter.Source(parts)
-	p.kernels, err = rt.LoadSource(ctx, source)
-	return p, err
+	if p.kernels, err = rt.LoadSource(ctx, source); err != nil {
+		return nil, err
+	}
+	if p.loaded, err = interpreter.Load(rt.Device(), p.image); err != nil {
+		return nil, errors.Join(err, p.kernels.Close())
+	}
+	return p, nil
 }
 
 // begin finds the function that the program begins with.
@@ -143,7 +151,12 @@ func bind(module, name string, t wasm.FuncType) (int, error) {
 func (p *Program) Regions() []region.Region { return p.regions }
 
 // Close unloads the code.
-func (p *Program) Close() error { return p.kernels.Close() }
+func (p *Program) Close() error {
+	if p.taken.Load() {
+		return p.kernels.Close()
+	}
+	return errors.Join(p.loaded.Close(), p.kernels.Close())
+}
 
 // Launch says how a program runs and what it may reach.
 type Launch struct {
@@ -215,6 +228,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 	run, err := p.run(ctx, instances, system, l)
 	err = errors.Join(err, system.Close())
 	if errors.Is(err, hostcall.ErrStillRunning) || errors.Is(err, hal.ErrDeviceLost) {
+		p.taken.Store(true)
 		return res, err // the memory is the kernel's
 	}
 	if err == nil {
@@ -226,7 +240,7 @@ func (p *Program) Run(ctx context.Context, l Launch) (res Result, err error) {
 // instances makes room for them. If nobody said how much memory one may have, it is what there is room for: devices have limits that they do not tell.
 func (p *Program) instances(l Launch, pages int) (*interpreter.Instances, error) {
 	for {
-		instances, err := interpreter.New(p.runtime.Device(), p.image, p.sizes(l, pages))
+		instances, err := p.loaded.New(p.sizes(l, pages))
 		if least := int(p.image.Memory.Min); err == nil || l.Memory != 0 || pages <= least || !errors.Is(err, hal.ErrOutOfMemory) {
 			return instances, err
 		} else {

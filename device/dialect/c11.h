@@ -27,7 +27,7 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_SUBNORMALS 1
 #define HC_EXACT_DIVISION 1
 #ifndef __TINYC__
-#define HC_LABELS 1 /* labels have addresses that goto takes */
+#define HC_LABELS(label) static const void *const /* labels have addresses that goto takes: the type of a table of them, in the function that has that label */
 #if defined(__x86_64__) || defined(__aarch64__)
 #define HC_PACKED __attribute__((packed)) /* makes a type that may lie anywhere, and is accessed by one instruction all the same */
 #endif

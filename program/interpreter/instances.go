@@ -34,21 +34,81 @@ const (
 	defaultFuel  = 256 << 10
 )
 
+// Loaded is an image whose code is on a device, for any number of Instances: they only read it.
+type Loaded struct {
+	image  *bytecode.Image
+	device *hal.Device
+	code   *hal.Buffer
+	chunks []uint64 // of what memory begins with, those that are not zero
+	places []uint64 // for each chunk the word of chunks where it is, and 1; 0 if it is zero
+}
+
+// Load sends an image's code to a device.
+func Load(dev *hal.Device, im *bytecode.Image) (*Loaded, error) {
+	l := &Loaded{image: im, device: dev}
+	l.split(im.Memory)
+	queue, err := dev.NewQueue()
+	if err != nil {
+		return nil, err
+	}
+	code := append(slices.Clone(im.Code), make([]uint64, bytecode.Words)...) // the last instruction has one behind it, too
+	l.code, err = send(dev, queue, "code", code)
+	if err := errors.Join(err, queue.Wait(context.Background()), queue.Close()); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// Close frees the memory. No instance may use it any more.
+func (l *Loaded) Close() error {
+	if l.code == nil {
+		return nil
+	}
+	return l.code.Close()
+}
+
+// send makes a buffer of words.
+func send(dev *hal.Device, queue *hal.Queue, what string, words []uint64) (*hal.Buffer, error) {
+	b, err := dev.Alloc(hal.DeviceMemory, 8*len(words))
+	if err != nil {
+		return nil, fmt.Errorf("room for %s: %w", what, err)
+	}
+	if err := queue.Write(b, 0, bytesOf(words)); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
 // Instances of an image are in the memory of a device, each with a memory and a state of its own. A kernel made from Source runs them.
 type Instances struct {
+	loaded  *Loaded
+	own     bool // and nobody else's
 	image   *bytecode.Image
 	options Options
 	layout  []uint64 // the image's words
 	device  *hal.Device
 	queue   *hal.Queue
-	code    *hal.Buffer
 	shared  *hal.Buffer // the image's words on the device
 	state   *hal.Buffer
 	memory  *hal.Buffer
 }
 
-// New makes room for instances of an image. They begin when Prepare has run.
+// New loads an image and makes room for instances of it.
 func New(dev *hal.Device, im *bytecode.Image, opts Options) (*Instances, error) {
+	l, err := Load(dev, im)
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.New(opts)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	n.own = true
+	return n, nil
+}
+
+// New makes room for instances. They begin when Prepare has run.
+func (l *Loaded) New(opts Options) (*Instances, error) {
 	opts.Instances = max(opts.Instances, 1)
 	if opts.Fuel == 0 {
 		opts.Fuel = defaultFuel
@@ -59,7 +119,7 @@ func New(dev *hal.Device, im *bytecode.Image, opts Options) (*Instances, error) 
 	if opts.Calls == 0 {
 		opts.Calls = defaultCalls
 	}
-	n := &Instances{image: im, device: dev, options: opts}
+	n := &Instances{loaded: l, image: l.image, device: l.device, options: opts}
 	if err := n.lay(); err != nil {
 		return nil, err
 	}
@@ -128,7 +188,16 @@ func (n *Instances) lay() error {
 	}
 	words = segments(words, imageDatas, im.Datas, wordsOf)
 	words = segments(words, imageElems, im.Elems, func(refs []uint64) []uint64 { return refs })
-	words = chunks(words, im.Memory)
+	words[imageChunkCount] = uint64(len(n.loaded.places))
+	first := uint64(len(words))
+	words = append(words, n.loaded.chunks...)
+	words[imageChunks] = uint64(len(words))
+	for _, place := range n.loaded.places {
+		if place != 0 {
+			place += first - 1
+		}
+		words = append(words, place)
+	}
 	n.layout = words
 	return nil
 }
@@ -164,8 +233,8 @@ func wordsOf(b []byte) []uint64 {
 	return words
 }
 
-// chunks appends what memory begins with, without the chunks that are zero.
-func chunks(words []uint64, m bytecode.Memory) []uint64 {
+// split cuts what memory begins with into chunks.
+func (l *Loaded) split(m bytecode.Memory) {
 	content := map[int][]byte{}
 	for _, s := range m.Segments {
 		for at, rest := int(s.Address), s.Bytes; len(rest) > 0; {
@@ -177,18 +246,16 @@ func chunks(words []uint64, m bytecode.Memory) []uint64 {
 			at, rest = at+n, rest[n:]
 		}
 	}
-	table := make([]uint64, int(m.Min)*bytecode.PageBytes/chunkBytes)
-	for i := range table {
+	l.places = make([]uint64, int(m.Min)*bytecode.PageBytes/chunkBytes)
+	for i := range l.places {
 		if c := content[i]; slices.ContainsFunc(c, func(b byte) bool { return b != 0 }) {
-			table[i] = uint64(len(words))
-			words = append(words, wordsOf(c)...)
+			l.places[i] = uint64(len(l.chunks)) + 1
+			l.chunks = append(l.chunks, wordsOf(c)...)
 		}
 	}
-	words[imageChunks], words[imageChunkCount] = uint64(len(words)), uint64(len(table))
-	return append(words, table...)
 }
 
-// allocate reserves memory on the device and sends what instances share.
+// allocate reserves memory on the device and sends what these instances share.
 func (n *Instances) allocate() (err error) {
 	if n.queue, err = n.device.NewQueue(); err != nil {
 		return err
@@ -198,25 +265,19 @@ func (n *Instances) allocate() (err error) {
 	if limit := uint64(1) << 46 / uint64(count); state*8 > limit || memory > limit {
 		return fmt.Errorf("%d instances of %d bytes: %w", count, memory+state*8, hal.ErrInvalid)
 	}
-	code := append(slices.Clone(n.image.Code), make([]uint64, bytecode.Words)...) // the last instruction has one behind it, too
+	if n.shared, err = send(n.device, n.queue, "the image", n.layout); err != nil {
+		return err
+	}
 	for _, b := range []struct {
 		buffer **hal.Buffer
 		what   string
 		size   int
-		words  []uint64
 	}{
-		{&n.code, "code", 8 * len(code), code},
-		{&n.shared, "the image", 8 * len(n.layout), n.layout},
-		{&n.state, "states", count * int(state) * 8, nil},
-		{&n.memory, "memories", max(16, count*int(memory)), nil},
+		{&n.state, "states", count * int(state) * 8},
+		{&n.memory, "memories", max(16, count*int(memory))},
 	} {
 		if *b.buffer, err = n.device.Alloc(hal.DeviceMemory, b.size); err != nil {
 			return fmt.Errorf("room for %s of %d instances: %w", b.what, count, err)
-		}
-		if b.words != nil {
-			if err := n.queue.Write(*b.buffer, 0, bytesOf(b.words)); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -236,13 +297,16 @@ func (n *Instances) Close() error {
 	if n.queue != nil {
 		errs = append(errs, n.queue.Wait(context.Background()))
 	}
-	for _, b := range []*hal.Buffer{n.code, n.shared, n.state, n.memory} {
+	for _, b := range []*hal.Buffer{n.shared, n.state, n.memory} {
 		if b != nil {
 			errs = append(errs, b.Close())
 		}
 	}
 	if n.queue != nil {
 		errs = append(errs, n.queue.Close())
+	}
+	if n.own {
+		errs = append(errs, n.loaded.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -269,7 +333,7 @@ func (n *Instances) Launch(ctx context.Context, group int) (hostcall.Launch, err
 		return hostcall.Launch{}, err
 	}
 	return hostcall.Launch{Kernel: "vm_run", Grid: [3]int{(n.options.Instances + group - 1) / group}, Group: [3]int{group},
-		Args: []hal.Arg{hal.Memory(n.code), hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory), hal.Int32(int32(n.options.Fuel))}}, nil
+		Args: []hal.Arg{hal.Memory(n.loaded.code), hal.Memory(n.shared), hal.Memory(n.state), hal.Memory(n.memory), hal.Int32(int32(n.options.Fuel))}}, nil
 }
 
 // Enter has an instance run a function, with the bits of its arguments: after Prepare, or once it has ended or trapped. What it did to its

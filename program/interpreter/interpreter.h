@@ -68,7 +68,7 @@
     } while (0)
 
 /* A switch, or what becomes one, in a loop that goes on until vm->trap is set. Behind VM_CASE are the statements of an instruction, and behind them where it goes
-   on: VM_STORE stores r first, with _OR_STOP the instruction may have set vm->trap, and with _OWN it is one that programs consist of.
+   on: VM_STORE stores r first. How much programs use an instruction says what that may cost; VM_STOP_IF_TRAPPED is there if it may have set vm->trap.
 
    NVIDIA's compiler makes a tree of comparisons of a switch, but its assembler a table of jumps of comparisons that follow each other, with nothing between
    them, and what they jump to elsewhere. So here they are unlikely, and empty assembly keeps the optimizer from making a switch of them and from moving
@@ -105,13 +105,14 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_PUT(v) asm volatile("st.global.b64 [%0], %1;" : : "l"(to_), "l"(v) : "memory")
 #define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { vm_op_##n: VM_TAKEN();
 #define VM_CASE_END } asm volatile("" : "+r"(op_));
-#define VM_NEXT goto next; VM_CASE_END
-#define VM_STOP goto stopped
-#define VM_NEXT_OR_STOP if (vm->trap != 0u) VM_STOP; VM_NEXT
-#define VM_STORE VM_PUT(r); VM_NEXT
-#define VM_STORE_OR_STOP if (vm->trap != 0u) VM_STOP; VM_STORE
 /* With a table of its own an instruction needs no way back to the common one: two jumps less, and no wait for other lanes. Each costs the assembler half a second. */
-#define VM_STORE_OWN VM_PUT(r); VM_DECODE(); @DISPATCH@ goto others; VM_CASE_END
+#define VM_GO_MAIN VM_DECODE(); @DISPATCH@ goto others; VM_CASE_END
+#define VM_GO_COMMON goto next; VM_CASE_END
+#define VM_GO_SELDOM VM_GO_COMMON
+#define VM_NEXT(use) VM_GO_##use
+#define VM_STORE(use) VM_PUT(r); VM_GO_##use
+#define VM_STOP goto stopped
+#define VM_STOP_IF_TRAPPED if (vm->trap != 0u) VM_STOP;
 /* A load or store that is aligned and within bounds, as nearly all are, goes on at once: only the others come to the test of traps. */
 #define VM_LOAD_THAT_FITS(n, v) if (VM_MISFIT(vm, ea, n)) {} else { r = (v); VM_PUT(r); goto next; }
 #define VM_STORE_THAT_FITS(n, statement) if (VM_MISFIT(vm, ea, n)) {} else { statement; goto next; }
@@ -123,21 +124,32 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_TAKE(v) (v)
 #define VM_TAKEN() ((void)0)
 #define VM_READY() ((void)0)
-#define VM_LOOP VM_DECODE(); do
-#define VM_AGAIN while (0); stopped:
+#define VM_LOOP VM_DECODE(); for (;;)
+#define VM_AGAIN stopped:
 #define VM_SWITCH VM_GO
 #define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_CASE(n) vm_op_##n:
-#define VM_GO goto *labels[head & VM_OP_MASK];
-#define VM_NEXT VM_DECODE(); VM_GO
+/* Empty assembly keeps clang from making one dispatch of all. */
+#define VM_GO                                                      \
+    {                                                              \
+        __typeof__(labels[0]) label_ = labels[head & VM_OP_MASK];  \
+        __asm__ volatile("" : : "r"(label_));                      \
+        goto *label_;                                              \
+    }
+#define VM_GO_MAIN VM_DECODE(); VM_GO
+#define VM_GO_COMMON VM_DECODE(); VM_GO
+#ifdef __clang__ /* each goto takes it as long as there are labels */
+#define VM_GO_SELDOM VM_DECODE(); continue;
+#else
+#define VM_GO_SELDOM VM_GO_COMMON
+#endif
+#define VM_NEXT(use) VM_GO_##use
+#define VM_STORE(use) VM_PUT(r); VM_GO_##use
 #define VM_STOP goto stopped
-#define VM_NEXT_OR_STOP if (vm->trap != 0u) VM_STOP; VM_NEXT
-#define VM_STORE VM_PUT(r); VM_NEXT
-#define VM_STORE_OWN VM_STORE
-#define VM_STORE_OR_STOP if (vm->trap != 0u) VM_STOP; VM_STORE
+#define VM_STOP_IF_TRAPPED if (vm->trap != 0u) VM_STOP;
 #define VM_LOAD_THAT_FITS(n, v)
 #define VM_STORE_THAT_FITS(n, statement)
-#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID;
+#define VM_OTHERS vm_op_others: vm->trap = VM_STOP_INVALID; VM_STOP;
 #else
 #define VM_OPAQUE(v) (v)
 #define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
@@ -150,12 +162,10 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_SWITCH VM_DECODE(); switch (head & VM_OP_MASK) {
 #define VM_CASE(n) case n:
-#define VM_NEXT continue;
-#define VM_NEXT_OR_STOP continue;
-#define VM_STORE break;
-#define VM_STORE_OWN break;
-#define VM_STORE_OR_STOP break;
+#define VM_NEXT(use) continue;
+#define VM_STORE(use) break;
 #define VM_STOP ((void)0)
+#define VM_STOP_IF_TRAPPED
 #define VM_LOAD_THAT_FITS(n, v)
 #define VM_STORE_THAT_FITS(n, statement)
 #define VM_OTHERS default: vm->trap = VM_STOP_INVALID; continue; } VM_PUT(r);
@@ -179,7 +189,7 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
     hc_u64 steps = state[VM_STATE_STEPS];
 #endif
 #ifdef HC_LABELS
-    static const void *const labels[] = {@LABELS@};
+    HC_LABELS(vm_op_others) labels[] = {@LABELS@};
 #endif
     VM_BEGIN();
     own.trap = 0u;

@@ -3,6 +3,7 @@ package interpreter
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/program/bytecode"
@@ -91,17 +92,20 @@ func cases(most bool) string {
 	var b strings.Builder
 	for _, op := range bytecode.ByUse() {
 		info := op.Info()
-		next := "VM_NEXT"
+		stop, next, use := "", "VM_NEXT", "COMMON"
+		if info.Stops {
+			stop = "VM_STOP_IF_TRAPPED "
+		}
 		if info.Value {
 			next = "VM_STORE"
 		}
 		switch {
-		case info.Stops:
-			next += "_OR_STOP"
 		case info.Main && most:
-			next += "_OWN"
+			use = "MAIN"
+		case seldom(op):
+			use = "SELDOM"
 		}
-		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s\n", op, info.Name, info.C, next)
+		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s%s(%s)\n", op, info.Name, info.C, stop, next, use)
 	}
 	return b.String()
 }
@@ -114,6 +118,11 @@ func dispatch() string {
 	}
 	return b.String()
 }
+
+// seldom reports instructions that take longer than the way to the next one, or that programs have few of.
+func seldom(op bytecode.Op) bool { return few.MatchString(op.String()) }
+
+var few = regexp.MustCompile(`f32|f64|i64\..*(8|16)|div|rem|rot|clz|ctz|popcnt|memory|data|table\.|elem|ref|finish|invoke|unreachable`)
 
 // labels lists those of the cases, by the numbers of the instructions.
 func labels() string {
