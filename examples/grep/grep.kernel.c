@@ -70,6 +70,7 @@ typedef struct {
     hc_i32 broken;              /* nothing can be printed any more: an error that is not told yet, or 1 */
 
     hc_u32 every, list;         /* the pattern matches every line; it has several alternatives */
+    hc_u32 overlap;             /* bytes at the end of a piece of a long line that are looked at with the next piece; 0: they are read on their own */
 } state;
 
 /* Device compilers put the code of a call where it is made, so the big ones are made in as few places as is easy. */
@@ -354,11 +355,13 @@ DEVICE void begin(HC, GROUP state *s, hc_u32 group, hc_u32 groups, hc_u32 items,
     /* Each line of a pattern is an alternative; an empty one matches everything. */
     s->list = 0u;
     s->every = pattern[0] == 0 || pattern[0] == '\n';
+    s->overlap = 0u;
     for (i = 0u; pattern[i] != 0; i++)
         if (pattern[i] == '\n') {
             s->list = 1u;
             if (pattern[i + 1u] == '\n' || pattern[i + 1u] == 0) s->every = 1u;
         }
+    if (i > 0u && i <= TEXT / 2) s->overlap = i - 1u;
 }
 
 /* --- search --- */
@@ -462,24 +465,27 @@ DEVICE int is_at_edge(HC, GROUP state *s, GLOBAL const char *pattern, hc_u32 p, 
     }
 }
 
-/* Looks at a piece of a long line, which is text up to end. */
-DEVICE void scan_long(HC, GROUP state *s, GLOBAL const char *pattern, hc_u32 end, int more) {
+/* Looks at the places before to in a piece of a long line, which is text up to end. */
+DEVICE void scan_long(HC, GROUP state *s, GLOBAL const char *pattern, hc_u32 to, hc_u32 end, int more) {
     GROUP const char *text = (GROUP const char *)s->text;
     hc_u32 p;
     if (s->every) s->long_found = 1u;
-    for (p = 0u; p < end && !s->long_found; p++)
+    for (p = 0u; p < to && !s->long_found; p++)
         if ((text[p] == pattern[0] || s->list) && is_at_edge(hc, s, pattern, p, end, more)) s->long_found = 1u;
 }
 
 /* Text begins inside a long line: looks for its end. Gives an error of reading. */
 DEVICE hc_i32 go_on_in_long_line(HC, GROUP state *s, GLOBAL const char *pattern) {
     GROUP const char *text = (GROUP const char *)s->text;
-    hc_u32 end = 0u;
+    hc_u32 end = 0u, to;
     hc_i32 e = 0;
+    int more;
     while (end < s->have && text[end] != '\n') end++;
-    scan_long(hc, s, pattern, end, end == s->have && !s->ended);
-    s->at += end;
-    if (end < s->have || s->ended) {
+    more = end == s->have && !s->ended;
+    to = more ? end - s->overlap : end;
+    scan_long(hc, s, pattern, to, end, more);
+    s->at += to;
+    if (!more) {
         if (s->long_found) e = print_long_line(hc, s, s->at);
         s->in_long = 0u;
         s->number++;
