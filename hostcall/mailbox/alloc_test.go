@@ -108,6 +108,18 @@ func BenchmarkHandOver(b *testing.B) {
 	}
 }
 
+// BenchmarkAnswerOfWorker is what a device waits for the answer of a worker, where a poller spins.
+func BenchmarkAnswerOfWorker(b *testing.B) {
+	slots, clients := box(b, wire.Shape{Slots: 1, Lanes: 1, Bulk: 64})
+	start(b, slots, testTable(nil), Options{})
+	p := random(rand.New(rand.NewPCG(13, 13)), opMix, 1, 1, 1, 1, false, false)
+	for b.Loop() {
+		clients[0].send(p)
+		for !clients[0].ready(p) { // on a thread of its own, as nothing here gives it away
+		}
+	}
+}
+
 // BenchmarkScan looks at slots in which there is nothing.
 func BenchmarkScan(b *testing.B) {
 	for _, n := range []int{1, 1024, 8448} {

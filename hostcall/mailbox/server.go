@@ -66,6 +66,7 @@ type slotRange struct {
 	wake     chan struct{}
 	scratch  *call.Call
 	batch    [batchSize]Request
+	handed   int        // requests of this scan that workers have been given
 	current  *Request   // whose inline handler runs
 	filled   []*Request // answered, but for the announcement; parts of batch
 	_        [64]byte
@@ -233,18 +234,22 @@ func (s *Server) poll(i int) {
 	}
 	var since time.Time // when it became quiet
 	for {
-		found := s.scan(i)
+		found, handed := s.scan(i)
 		if i == 0 {
 			for j := 1; j < len(s.ranges); j++ {
-				if s.ranges[j].parked.Load() && s.scan(j) > 0 {
-					found++
+				if !s.ranges[j].parked.Load() {
+					continue
+				}
+				if n, h := s.scan(j); n > 0 {
+					found += n
+					handed += h
 					s.wake(j)
 				}
 			}
 		}
 		if found > 0 {
 			quiet = 0
-			if s.opts.HostCPU {
+			if s.opts.HostCPU || handed == found && found <= fewHanded {
 				runtime.Gosched()
 			}
 			if s.stopping.Load() && s.quitting() { // a kernel that hears nothing may call for ever
@@ -298,6 +303,9 @@ const (
 	maxPollers     = 4
 	slotsPerPoller = 32 // with fewer, another poller does not pay
 
+	// fewHanded is how many workers a poller lets go first, on its own processor, which is sooner than another thread wakes for them.
+	fewHanded = 4
+
 	// spinTime is how long a poller spins after the last request of a GPU, spinLooks how many looks it
 	// takes between two readings of the clock.
 	spinTime  = 200 * time.Microsecond
@@ -317,11 +325,11 @@ const (
 	longestRest = 20 * time.Millisecond
 )
 
-// scan serves what is there in one range and gives the number of requests.
-func (s *Server) scan(i int) (found int) {
+// scan serves what is there in one range and gives the number of requests, and how many of them workers have been given.
+func (s *Server) scan(i int) (found, handed int) {
 	r := &s.ranges[i]
 	if !r.mutex.TryLock() {
-		return 0
+		return 0, 0
 	}
 	return s.scanLocked(r)
 }
@@ -330,15 +338,17 @@ func (s *Server) scan(i int) (found int) {
 func (s *Server) sweep(i int) int {
 	r := &s.ranges[i]
 	r.mutex.Lock()
-	return s.scanLocked(r)
+	found, _ := s.scanLocked(r)
+	return found
 }
 
 // scanLocked gives the mutex back.
-func (s *Server) scanLocked(r *slotRange) (found int) {
+func (s *Server) scanLocked(r *slotRange) (found, handed int) {
 	defer s.scanned(r, &found)
 	if r.closed {
-		return 0
+		return 0, 0
 	}
+	r.handed = 0
 	for slot := r.from; slot < r.to; {
 		var n int
 		n, slot = s.slots.Find(r.batch[:], slot, r.to)
@@ -352,7 +362,7 @@ func (s *Server) scanLocked(r *slotRange) (found int) {
 		}
 		s.announce(r)
 	}
-	return found
+	return found, r.handed
 }
 
 // announce sends the answers of a batch that have been filled in.
@@ -398,7 +408,11 @@ func (s *Server) scanned(r *slotRange, found *int) {
 func (s *Server) accept(r *slotRange, request *Request) bool {
 	e := s.table.Find(request.Op())
 	if !e.Inline && e.Handler != nil && fits(request, e) && request.Call&wire.More == 0 && !s.stopping.Load() {
-		return s.hand(request, e)
+		if !s.hand(request, e) {
+			return false
+		}
+		r.handed++
+		return true
 	}
 	c := r.scratch
 	if !s.slots.Accept(request, c) {
