@@ -119,7 +119,13 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_OTHERS others: vm->trap = VM_STOP_INVALID; VM_STOP; next: VM_DECODE();
 #elif defined(HC_LABELS)
 #define VM_OPAQUE(v) (v)
-#define VM_FETCH() ((void)(n0 = code[2u * (hc_size)at], n1 = code[2u * (hc_size)at + 1u]))
+/* Empty assembly keeps clang from loading both as a vector, whose parts take longer to get at. */
+#define VM_FETCH()                               \
+    do {                                         \
+        n0 = code[2u * (hc_size)at];             \
+        __asm__("" : "+r"(n0));                  \
+        n1 = code[2u * (hc_size)at + 1u];        \
+    } while (0)
 #define VM_BEGIN() ((void)0)
 #define VM_TAKE(v) (v)
 #define VM_TAKEN() ((void)0)
