@@ -162,13 +162,20 @@ HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 
         *result = VM_WASI_EFAULT;
         return 0u;
     }
-#ifdef HC_DEVICE_CLOCK
-    if ((function == VM_WASI_CALL_CLOCK_TIME_GET || function == VM_WASI_CALL_POLL_ONEOFF) && hc_own_clock()) now = (hc_u64)hc_monotonic_ns_(hc);
-    if (function == VM_WASI_CALL_CLOCK_TIME_GET && (hc_u32)args[0] == (hc_u32)HC_CLOCK_MONOTONIC && now != 0u) {
+    if (function == VM_WASI_CALL_CLOCK_TIME_GET && ((hc_u32)args[0] == (hc_u32)HC_CLOCK_REALTIME || (hc_u32)args[0] == (hc_u32)HC_CLOCK_MONOTONIC)) {
+        /* As a kernel reads it: on the device, or from a poller, which is there sooner than a worker. What cannot be read is asked for once more, for its errno. */
         GLOBAL hc_u8 *to = memory + (hc_u32)args[2];
-        for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(now >> (8u * i));
-        return 0u;
+        hc_timespec t;
+        e = hc_clock_gettime_(hc, (hc_i32)(hc_u32)args[0], &t);
+        if (e == -HC_ECANCELED) return 2u;
+        if (e == 0) {
+            now = (hc_u64)t.seconds * 1000000000u + t.nanoseconds;
+            for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(now >> (8u * i));
+            return 0u;
+        }
     }
+#ifdef HC_DEVICE_CLOCK
+    if (function == VM_WASI_CALL_POLL_ONEOFF && hc_own_clock()) now = (hc_u64)hc_monotonic_ns_(hc);
 #endif
     if (*got > 0u) sends = 0u; /* the call was made: its reply goes on */
     head = vm_wasi_calls[c.row];
