@@ -329,7 +329,7 @@ func (b *programsBench) calls(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.program.Close()) }()
-	// A kernel's question for the time is answered where requests are decoded; all else, and what programs ask, takes a goroutine.
+	// A question for the time is answered where requests are decoded; a write takes a goroutine.
 	if err := b.call(ctx, "the host's time", "asks_time", wantsTime, "at most 2 x kernel"); err != nil {
 		return err
 	}
