@@ -3,6 +3,7 @@ package hostcall
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -53,7 +54,8 @@ func (m *mailed) serve(ctx context.Context, kernel *hal.Kernel) (running bool, e
 	s.runs = max(1, s.runs+1)
 	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
 	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
-		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Spare: m.spare, Mark: s.runs, Panicked: rt.panicked,
+		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Idle: few(r.launch.Grid, runtime.NumCPU()),
+		Spare: m.spare, Mark: s.runs, Panicked: rt.panicked,
 	})
 	m.server.Store(server)
 	args := append([]hal.Arg{hal.Memory(s.local), hal.Memory(s.mail), hal.Value(m.params.Bytes())}, r.launch.Args...)
@@ -87,4 +89,14 @@ func (m *mailed) free(ended bool) error {
 		return m.session.close()
 	}
 	return m.run.program.runtime.release(m.session)
+}
+
+// few reports a grid of fewer groups than n.
+func few(grid [3]int, n int) bool {
+	for _, groups := range grid {
+		if groups >= n {
+			return false
+		}
+	}
+	return grid[0]*grid[1]*grid[2] < n
 }
