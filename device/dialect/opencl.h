@@ -21,6 +21,7 @@ typedef size_t hc_size;
 #if defined(__x86_64__) && defined(__clang__) /* it compiles for the host's processor, as PoCL's does: see c11.h. The type of a label is in no address space that has a name */
 #define HC_PACKED __attribute__((packed))
 #define HC_LABELS(label) const __typeof__(&&label)
+#define HC_SCALAR_BITS(v) __asm__("" : "+m"(v)) /* keeps clang from making a vector of values that are stored beside each other */
 #endif
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable

@@ -11,4 +11,12 @@
 #ifdef HC_SQRT64
 #define VM_NATIVE_SQRT(x) HC_SQRT64(x)
 #endif
+/* Variables that floats are computed in. */
+#define VM_DOUBLE_TYPE double
+#define VM_DOUBLE(bits) vm_f64_value(bits)
+#define VM_DOUBLE_BITS(v) vm_f64_bits(v)
+#else
+#define VM_DOUBLE_TYPE hc_u64
+#define VM_DOUBLE(bits) (bits)
+#define VM_DOUBLE_BITS(v) (v)
 #endif

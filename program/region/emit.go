@@ -201,8 +201,16 @@ func (e *emitter) check() {
 // local uses a local variable.
 func (e *emitter) local(i uint32) value {
 	e.used[i] = true
-	return value{c: "l" + strconv.Itoa(int(i)), typ: e.locals[i], reads: []uint32{i}}
+	c := "l" + strconv.Itoa(int(i))
+	if e.double(i) {
+		c = "VM_DOUBLE_BITS(" + c + ")"
+	}
+	return value{c: c, typ: e.locals[i], reads: []uint32{i}}
 }
+
+// double reports a local that is of the device's own type for f64, if it has one: bits that a loop takes along as an integer are carried to where floats
+// are computed, and back, in each turn.
+func (e *emitter) double(i uint32) bool { return e.region != nil && e.locals[i] == wasm.F64 }
 
 // set assigns to a local variable.
 func (e *emitter) set(i uint32, v value) {
@@ -212,6 +220,10 @@ func (e *emitter) set(i uint32, v value) {
 	}
 	e.fixReaders(i)
 	e.modified[i] = true
+	if e.double(i) {
+		e.line("l%d = VM_DOUBLE(%s);", i, v.c)
+		return
+	}
 	e.line("%s = %s;", l.c, v.c)
 }
 

@@ -132,4 +132,12 @@ func source(u *unit, regions []Region) string {
 }
 
 // check returns if there was a trap. state is the caller's, vm a copy that no pointer leads to, so that it can be in registers.
-const check = "#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { state->trap = vm->trap; return result; }\n\n"
+// What a local leaves in its slot behind a loop must not make a vector of it and its neighbour in the loop, as clang would.
+const check = `#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { state->trap = vm->trap; return result; }
+#ifdef HC_SCALAR_BITS
+#define VM_LEAVE(slot, v) { hc_u64 bits = (v); HC_SCALAR_BITS(bits); slot = bits; }
+#else
+#define VM_LEAVE(slot, v) slot = (v);
+#endif
+
+`

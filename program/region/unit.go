@@ -308,6 +308,10 @@ func (u *unit) loop(b *strings.Builder, r *Region, number int) {
 	e.prologue(b)
 	for i, t := range e.locals {
 		if e.used[uint32(i)] {
+			if e.double(uint32(i)) {
+				fmt.Fprintf(b, "    VM_DOUBLE_TYPE l%d = VM_DOUBLE(fp[%[1]d]);\n", i)
+				continue
+			}
 			fmt.Fprintf(b, "    %s l%d = (%[1]s)fp[%[2]d];\n", cType(t), i)
 		}
 	}
@@ -317,7 +321,11 @@ func (u *unit) loop(b *strings.Builder, r *Region, number int) {
 	}
 	for i := range e.locals {
 		if e.modified[uint32(i)] {
-			fmt.Fprintf(b, "    fp[%d] = l%[1]d;\n", i)
+			l := fmt.Sprintf("l%d", i)
+			if e.double(uint32(i)) {
+				l = "VM_DOUBLE_BITS(" + l + ")"
+			}
+			fmt.Fprintf(b, "    VM_LEAVE(fp[%d], %s)\n", i, l)
 		}
 	}
 	b.WriteString("    *fuel = (hc_i32)left > 0 ? left : 0u;\n    return out;\n}\n\n")
