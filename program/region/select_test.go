@@ -194,8 +194,8 @@ HC_NOINLINE hc_u32 vm_region_0(vm_state *state, GLOBAL hc_u64 *fp, hc_u32 *fuel)
         break;
     }
     VM_CHECK(0u)
-    fp[0] = l0;
-    fp[1] = l1;
+    VM_LEAVE(fp[0], l0)
+    VM_LEAVE(fp[1], l1)
     *fuel = (hc_i32)left > 0 ? left : 0u;
     return out;
 }
