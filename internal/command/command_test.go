@@ -18,7 +18,7 @@ func TestAllEnd(t *testing.T) {
 	}
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		t.Skip(err)
+		t.Skipf("needs a shell: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -52,7 +52,7 @@ func TestAllEnd(t *testing.T) {
 func TestRuns(t *testing.T) {
 	out, err := New(t.Context(), "go", "version").Output()
 	if errors.Is(err, exec.ErrNotFound) {
-		t.Skip(err)
+		t.Skipf("needs a Go toolchain to run: %v", err)
 	}
 	if err != nil || !bytes.HasPrefix(out, []byte("go version ")) {
 		t.Errorf("%q, %v", out, err)
