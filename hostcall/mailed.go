@@ -54,7 +54,7 @@ func (m *mailed) serve(ctx context.Context, kernel *hal.Kernel) (running bool, e
 	s.runs = max(1, s.runs+1)
 	// The handlers' context ends when the kernel is told, not before: else a lane would get ECANCELED and go on.
 	server := mailbox.Start(context.WithoutCancel(ctx), s.slots, r.table(), mailbox.Options{
-		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, Idle: few(r.launch.Grid, runtime.NumCPU()),
+		Pollers: rt.pollers(), HostCPU: rt.device.Info().HostCPU, IdleCore: fewerGroups(r.launch.Grid, runtime.NumCPU()),
 		Spare: m.spare, Mark: s.runs, Panicked: rt.panicked,
 	})
 	m.server.Store(server)
@@ -91,8 +91,8 @@ func (m *mailed) free(ended bool) error {
 	return m.run.program.runtime.release(m.session)
 }
 
-// few reports a grid of fewer groups than n.
-func few(grid [3]int, n int) bool {
+// fewerGroups reports a grid of fewer groups than n; their product need not fit into an int.
+func fewerGroups(grid [3]int, n int) bool {
 	for _, groups := range grid {
 		if groups >= n {
 			return false

@@ -17,10 +17,10 @@ import (
 
 // Options tune a server; the zero value is right for tests only.
 type Options struct {
-	Pollers int  // at most; at least 1
-	HostCPU bool // kernels run on this machine's cores: a spinning poller takes one from them,
-	Idle    bool // unless this one leaves a core idle
-	Spare   int  // of the slots, the last ones that are nobody's home: few calls come to them
+	Pollers  int  // at most; at least 1
+	HostCPU  bool // kernels run on this machine's cores: a spinning poller takes one from them
+	IdleCore bool // with HostCPU: this kernel leaves a core idle, which a poller may have
+	Spare    int  // of the slots, the last ones that are nobody's home: few calls come to them
 	// Mark, if not 0, is the value that appears at MarkOffset when the kernel has ended.
 	Mark uint32
 	// Panicked is told of a handler that panicked, with its stack.
@@ -225,8 +225,8 @@ func (s *Server) poll(i int) {
 	looks := spinLooks
 	if s.opts.HostCPU {
 		spin, looks = spinTimeHostCPU, 1
-		if s.opts.Idle {
-			spin = spinTimeIdle
+		if s.opts.IdleCore {
+			spin = spinTimeIdleCore
 		}
 	}
 	timer := time.NewTimer(time.Hour)
@@ -316,8 +316,8 @@ const (
 	spinLooks = 64
 	// spinTimeHostCPU is the same where the kernel wants the core itself.
 	spinTimeHostCPU = 20 * time.Microsecond
-	// spinTimeIdle is for a core that nobody wants: programs that compute and print, one instance of them, call every few hundred microseconds.
-	spinTimeIdle = 2 * time.Millisecond
+	// spinTimeIdleCore is for a core that nobody wants: programs that compute and print, one instance of them, call every few hundred microseconds.
+	spinTimeIdleCore = 2 * time.Millisecond
 	// parkTime is how long a second poller naps before it leaves its slots to the first.
 	parkTime = 2 * time.Millisecond
 
