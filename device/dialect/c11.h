@@ -27,9 +27,11 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC_SUBNORMALS 1
 #define HC_EXACT_DIVISION 1
 #ifndef __TINYC__
-#define HC_LABELS(label) static const void *const /* labels have addresses that goto takes: the type of a table of them, in the function that has that label */
+/* Labels have addresses that goto takes: the type of a table of them, in the function that has that label. */
+#define HC_LABELS(label) static const void *const
 #if defined(__x86_64__) || defined(__aarch64__)
-#define HC_PACKED __attribute__((packed)) /* makes a type that may lie anywhere, and is accessed by one instruction all the same */
+/* Makes a type that may lie anywhere, and is accessed by one instruction all the same. */
+#define HC_PACKED __attribute__((packed))
 #endif
 #define HC_SQRT32(x) __builtin_sqrtf(x)
 #define HC_SQRT64(x) __builtin_sqrt(x)

@@ -18,10 +18,12 @@ typedef size_t hc_size;
 #define HC_NOINLINE static __attribute__((noinline))
 #define HC_OVERLOAD static inline __attribute__((overloadable))
 #define HC_UNROLL
-#if defined(__x86_64__) && defined(__clang__) /* it compiles for the host's processor, as PoCL's does: see c11.h. The type of a label is in no address space that has a name */
+/* Clang that compiles for the host's processor, as PoCL's does: see c11.h. The type of a label is in no address space that has a name. */
+#if defined(__x86_64__) && defined(__clang__)
 #define HC_PACKED __attribute__((packed))
 #define HC_LABELS(label) const __typeof__(&&label)
-#define HC_SCALAR_BITS(v) __asm__("" : "+m"(v)) /* keeps clang from making a vector of values that are stored beside each other */
+/* Keeps clang from making a vector of values that are stored beside each other. */
+#define HC_SCALAR_BITS(v) __asm__("" : "+m"(v))
 #endif
 #ifdef cl_khr_fp64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable

@@ -100,7 +100,7 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
         asm volatile("" : "+l"(to_));                      \
     } while (0)
 #define VM_LOOP VM_DECODE(); for (;;)
-#define VM_AGAIN stopped:
+#define VM_LOOP_END stopped:
 #define VM_SWITCH
 #define VM_PUT(v) asm volatile("st.global.b64 [%0], %1;" : : "l"(to_), "l"(v) : "memory")
 #define VM_CASE(n) if (__builtin_expect(op_ == (n), 0)) { vm_op_##n: VM_TAKEN();
@@ -131,7 +131,7 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_TAKEN() ((void)0)
 #define VM_READY() ((void)0)
 #define VM_LOOP VM_DECODE(); for (;;)
-#define VM_AGAIN stopped:
+#define VM_LOOP_END stopped:
 #define VM_SWITCH VM_GO
 #define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_CASE(n) vm_op_##n:
@@ -164,7 +164,7 @@ HC_INLINE hc_u32 vm_opaque(hc_u32 v) {
 #define VM_TAKEN() ((void)0)
 #define VM_READY() ((void)0)
 #define VM_LOOP do
-#define VM_AGAIN while (vm->trap == 0u)
+#define VM_LOOP_END while (vm->trap == 0u)
 #define VM_PUT(v) ((void)(VM_SLOT_D = (v)))
 #define VM_SWITCH VM_DECODE(); switch (head & VM_OP_MASK) {
 #define VM_CASE(n) case n:
@@ -204,7 +204,7 @@ DEVICE void vm_interpret(GLOBAL const hc_u64 *code, GLOBAL const hc_u64 *image, 
         VM_SWITCH
 @CASES@
         VM_OTHERS
-    } VM_AGAIN;
+    } VM_LOOP_END;
     state[VM_STATE_PC] = at;
     state[VM_STATE_FP] = (hc_u64)(fp - frames);
     state[VM_STATE_DEPTH] = depth;
