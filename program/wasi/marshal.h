@@ -166,11 +166,12 @@ HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 
         /* As a kernel reads it: on the device, or from a poller, which is there sooner than a worker. What cannot be read is asked for once more, for its errno. */
         GLOBAL hc_u8 *to = memory + (hc_u32)args[2];
         hc_timespec t;
+        hc_u64 ns;
         e = hc_clock_gettime_(hc, (hc_i32)(hc_u32)args[0], &t);
         if (e == -HC_ECANCELED) return 2u;
         if (e == 0) {
-            now = (hc_u64)t.seconds * 1000000000u + t.nanoseconds;
-            for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(now >> (8u * i));
+            ns = (hc_u64)t.seconds * 1000000000u + t.nanoseconds;
+            for (i = 0u; i < 8u; i++) to[i] = (hc_u8)(ns >> (8u * i));
             return 0u;
         }
     }
