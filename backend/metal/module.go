@@ -46,8 +46,9 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d.send(d.handle, d.sel.Retain)                                                                                          // until the build has ended: the device may be closed before
-	m, err := dl.Within(ctx, d.info.URI+": compile "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) { // it never fails
+	d.send(d.handle, d.sel.Retain)                 // until the build has ended: the device may be closed before
+	closeLate := func(m *module) { _ = m.Close() } // it never fails
+	m, err := dl.Within(ctx, d.info.URI+": compile "+src.Name, closeLate, func() (*module, error) {
 		defer d.release(d.handle)
 		return d.build(src)
 	})
