@@ -231,6 +231,9 @@ func TestOps(t *testing.T) {
 		if info := op.Info(); info.Name == "" || info.C == "" {
 			t.Errorf("instruction %d: %+v", op, info)
 		}
+		if info := op.Info(); info.Use == bytecode.Main && (!info.Value || info.Stops) {
+			t.Errorf("%v is what programs consist of, and has no value, or stops", op)
+		}
 	}
 	names := map[string]bool{}
 	for n := range bytecode.Ops() {

@@ -2,6 +2,7 @@ package bytecode
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -70,8 +71,8 @@ type Info struct {
 	Value bool
 	// Stops is set if the statements of C may set vm->trap, other than by VM_JUMP and VM_CALL, which see to that.
 	Stops bool
-	// Main is set for the few that programs consist of. They have a Value and do not stop.
-	Main bool
+	// Use is how much programs use them.
+	Use Use
 	// C is what it does, in portable kernel C: the statements of a case, behind which r is stored to slot d or nothing else happens.
 	// The words in it are defined by package interpreter.
 	C string
@@ -194,7 +195,12 @@ var ops, of = func() (all []Info, of map[wasm.Op]Op) {
 		fields := strings.Fields(all[i].Fields)
 		all[i].hasB = slices.ContainsFunc(fields, func(f string) bool { return f == "b" || f == "[load]" || f == "stored" })
 		all[i].hasC = slices.Contains(fields, "c")
-		all[i].Main = slices.Contains(main, all[i].Name)
+		switch {
+		case slices.Contains(main, all[i].Name):
+			all[i].Use = Main
+		case seldom.MatchString(all[i].Name):
+			all[i].Use = Seldom
+		}
 		all[i].Stops = all[i].Stops || i < int(firstOperation) && slices.ContainsFunc(stopping, func(w string) bool { return strings.Contains(all[i].C, w) })
 	}
 	if len(all) > opMask {
@@ -210,6 +216,17 @@ var likewise = map[wasm.Op]wasm.Op{
 	wasm.F32Store: wasm.I32Store, wasm.I64Store32: wasm.I32Store, wasm.F64Store: wasm.I64Store, wasm.I64Store8: wasm.I32Store8, wasm.I64Store16: wasm.I32Store16,
 	wasm.I64Extend8S: wasm.I32Extend8S, wasm.I64Extend16S: wasm.I32Extend16S, wasm.I64Extend32S: wasm.I64ExtendI32S,
 }
+
+// Use says what a machine may spend on the way from an instruction to the next one.
+type Use uint8
+
+const (
+	Common Use = iota
+	Main       // the few that programs consist of. They have a Value and do not stop
+	Seldom     // programs have few of these, or they take longer than the way to the next one
+)
+
+var seldom = regexp.MustCompile(`f32|f64|i64\..*(8|16)|div|rem|rot|clz|ctz|popcnt|memory|data|table\.|elem|ref|finish|invoke|unreachable`)
 
 // main were 13, 7, 4, 4 and 3 of a hundred instructions in the mean of example programs in C, Rust and Go.
 var main = []string{"i32.add", "copy", "i64.add", "f64.add", "f64.mul"}

@@ -3,7 +3,6 @@ package interpreter
 import (
 	_ "embed"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/program/bytecode"
@@ -100,9 +99,9 @@ func cases(most bool) string {
 			next = "VM_STORE"
 		}
 		switch {
-		case info.Main && most:
+		case info.Use == bytecode.Main && most:
 			use = "MAIN"
-		case seldom(op):
+		case info.Use == bytecode.Seldom:
 			use = "SELDOM"
 		}
 		fmt.Fprintf(&b, "VM_CASE(%du) { /* %s */\n%s\n} %s%s(%s)\n", op, info.Name, info.C, stop, next, use)
@@ -118,11 +117,6 @@ func dispatch() string {
 	}
 	return b.String()
 }
-
-// seldom reports instructions that take longer than the way to the next one, or that programs have few of.
-func seldom(op bytecode.Op) bool { return few.MatchString(op.String()) }
-
-var few = regexp.MustCompile(`f32|f64|i64\..*(8|16)|div|rem|rot|clz|ctz|popcnt|memory|data|table\.|elem|ref|finish|invoke|unreachable`)
 
 // labels lists those of the cases, by the numbers of the instructions.
 func labels() string {
