@@ -50,6 +50,8 @@ type Source struct {
 	// Stack is how many bytes of stack a work-item may need, where the compiler cannot tell because functions are recursive; 0 if it can. A
 	// device that cannot give so much says so (ErrUnsupported) when the source is compiled.
 	Stack int
+	// Large says that the text has thousands of functions: a compiler that has a choice shall be done soon rather than make the most of each.
+	Large bool
 }
 
 // Compile turns source into code for this device. The source being at fault gives a *CompileError. On

@@ -60,6 +60,7 @@ func (p *Program) wholly(opts Options, source *hal.Source, parts *interpreter.Pa
 	p.whole = true
 	parts.Program, parts.Stack = text, stack
 	source.Stack = stack + frame + reserve
+	source.Large = true
 	return nil
 }
 

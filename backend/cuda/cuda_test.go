@@ -130,6 +130,23 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// TestCompileLarge: a large source is compiled whether or not NVRTC can be told to be done soon, and a fault in it is told as in others.
+func TestCompileLarge(t *testing.T) {
+	c := needCompiler(t)
+	image, err := c.build(t.Context(), "cuda:0", hal.Source{Name: "add.kernel.c", Text: addSource, Large: true}, 90, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := entryPoints(image); !slices.Contains(got, "add") {
+		t.Errorf("kernels %q", got)
+	}
+	_, err = c.build(t.Context(), "cuda:0", hal.Source{Name: "wrong.kernel.c", Text: "int a = b;", Large: true}, 90, nil)
+	var ce *hal.CompileError
+	if !errors.As(err, &ce) || !strings.Contains(ce.Log, "wrong.kernel.c(1)") {
+		t.Errorf("a source at fault: %v", err)
+	}
+}
+
 // TestNewerDevice: for a device that NVRTC does not know there is PTX of the newest one that it does.
 func TestNewerDevice(t *testing.T) {
 	c := needCompiler(t)

@@ -45,6 +45,12 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_
 #define hc hc_item_, hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_->field)
+#define HC_KEPT struct { const struct dialtone_item *item; hc_u32 *local, *mail; const hc_params *params; }
+#define HC_KEEP(to) ((to)->item = hc_item_, (to)->local = hc_local_, (to)->mail = hc_mail_, (to)->params = hc_params_)
+#define HC_RECALL(from) \
+    const struct dialtone_item *const hc_item_ = (from)->item; \
+    hc_u32 *const hc_local_ = (from)->local, *const hc_mail_ = (from)->mail; \
+    const hc_params *const hc_params_ = (from)->params
 #define HC_KERNEL(name) static void name
 #define HC_KERNEL_PARAMS HC
 
@@ -55,6 +61,8 @@ typedef __SIZE_TYPE__ hc_size;
 #define hc_group_count_in(d) (hc_item_->group_count[d])
 #define hc_barrier() dialtone_cpu->barrier(hc_item_)
 #define hc_stop_lane() dialtone_cpu->leave(hc_item_)
+#define HC_STOPS_ALONE 1
+#define HC_AFTER_CALL() __asm__ volatile("")
 #define hc_pause(turns) dialtone_cpu->pause(hc_item_, turns)
 #define hc_breathe() dialtone_cpu->pause(hc_item_, 0u) /* a long loop lets the group's other items run */
 

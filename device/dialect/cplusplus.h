@@ -27,5 +27,8 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
+#define HC_KEPT struct { hc_u32 *local, *mail; const hc_params *params; }
+#define HC_KEEP(to) ((to)->local = hc_local_, (to)->mail = hc_mail_, (to)->params = &hc_params_)
+#define HC_RECALL(from) hc_u32 *const hc_local_ = (from)->local, *const hc_mail_ = (from)->mail; const hc_params &hc_params_ = *(from)->params
 #define HC_KERNEL(name) extern "C" __global__ void name
 #define HC_KERNEL_PARAMS hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params hc_params_

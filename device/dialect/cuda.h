@@ -17,6 +17,8 @@
 #define hc_group_count_in(d) HC_DIM_(gridDim, d)
 #define hc_barrier() __syncthreads()
 HC_INLINE void hc_stop_lane() { asm volatile("exit;"); }
+#define HC_STOPS_ALONE 1 /* others of the wave go on */
+#define HC_AFTER_CALL() asm volatile("") /* the call before it is not the last thing that its function does */
 
 /* A wait looks back to back at first, then at distances that double: with many waiting, whoever looks too
    often takes the bus from the others and the line from the host that is about to write it. */

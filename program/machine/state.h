@@ -6,9 +6,14 @@ typedef struct {
     GLOBAL hc_u64 *globals; /* one each */
     hc_u32 trap;            /* the first one's number, 0 for none */
 #ifdef VM_WHOLE             /* a whole program in C: package region */
-    hc_u32 function;        /* that trapped, VM_NO_FUNCTION if it is not known */
+    hc_u32 function;        /* that trapped */
     hc_u64 limit;           /* that memory may have */
-    hc_u32 turns;           /* of loops, and calls, until it is looked whether the run is over; not 0 */
+    hc_u32 end;             /* bytes, at most 2^32-1 */
+    hc_u32 stack;           /* the address at which it begins */
+    hc_u32 turns;           /* of loops and calls until it is looked whether the run is over; not 0 */
+    GLOBAL hc_u64 *area;    /* parameters and results of the host's functions */
+    GLOBAL hc_u64 *own;     /* what the kernel keeps of the instance */
+    HC_KEPT item;           /* the work-item */
 #endif
 } vm_state;
 

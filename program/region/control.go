@@ -125,7 +125,7 @@ func (e *emitter) head(c *construct) {
 		e.line("}")
 	}
 	if e.unit.whole {
-		e.line("VM_TURN(%s)", e.failed)
+		e.line("VM_LOOP_TURN(%s)", e.failed)
 		return
 	}
 	e.line("left--;")

@@ -47,6 +47,7 @@ type emitter struct {
 	modified map[uint32]bool
 	usesVM   bool // its own copy of the state
 	usesTo   bool
+	usesEnd  bool // of memory, in a whole program
 	usesFuel bool
 	failed   string // what it returns after a trap
 }
@@ -147,17 +148,9 @@ func (v value) grouped() string {
 	return "(" + v.c + ")"
 }
 
-var operands = regexp.MustCompile(`\b(a|b|c|ea)\b`)
-
-// operation emits an instruction of machine's table.
-func (e *emitter) operation(op machine.Operation) {
-	in := e.popAll(len(op.In))
-	if op.Out == 0 {
-		e.check()
-	}
-	v := value{typ: op.Out}
-	v.join(in)
-	v.c = operands.ReplaceAllStringFunc(op.C, func(name string) string {
+// filled is an expression of machine's table with its operands.
+func (e *emitter) filled(expression string, in []value) string {
+	return operands.ReplaceAllStringFunc(expression, func(name string) string {
 		if name == "ea" {
 			if e.w.Offset == 0 {
 				return "(hc_u64)" + in[0].grouped()
@@ -166,6 +159,23 @@ func (e *emitter) operation(op machine.Operation) {
 		}
 		return in[name[0]-'a'].grouped()
 	})
+}
+
+var operands = regexp.MustCompile(`\b(a|b|c|ea)\b`)
+
+// operation emits an instruction of machine's table.
+func (e *emitter) operation(op machine.Operation) {
+	if e.unit.whole && op.Traps {
+		e.careful(op)
+		return
+	}
+	in := e.popAll(len(op.In))
+	if op.Out == 0 {
+		e.check()
+	}
+	v := value{typ: op.Out}
+	v.join(in)
+	v.c = e.filled(op.C, in)
 	if op.Op >= wasm.I32Eqz && op.Op <= wasm.F64Ge {
 		if test, ok := strings.CutPrefix(v.c, "(hc_u32)"); ok {
 			v.test = test
@@ -304,8 +314,13 @@ func (e *emitter) instruction() {
 		e.usesVM = true
 		e.line("vm->globals[%d] = %s;", w.Index, e.pop().c)
 	case wasm.MemorySize:
-		e.usesVM = true
-		e.push(e.keep(value{c: "(hc_u32)(vm->bytes >> 16)", typ: wasm.I32}))
+		from := "vm"
+		if e.unit.whole { // where calls may have changed it
+			from = "state"
+		} else {
+			e.usesVM = true
+		}
+		e.push(e.keep(value{c: "(hc_u32)(" + from + "->bytes >> 16)", typ: wasm.I32}))
 	case wasm.MemoryGrow:
 		e.grow()
 	case wasm.I32Const, wasm.F32Const:

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/dialtone-gpu/dialtone/program/machine"
 	"github.com/dialtone-gpu/dialtone/program/wasm"
 )
 
@@ -16,15 +18,15 @@ type Binding func(module, name string) (number int, err error)
 // Program returns a whole module in C, for the dialects that have recursion: CUDA C++, HIP C++ and C11. Each function is one, and a call through
 // a table is a switch. The text goes behind the macros VM_WHOLE, VM_STACK_BYTES, VM_TURNS and VM_CANCELLED, the text of package machine, and
 //
-//	void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area)
+//	void vm_host(vm_state *vm, hc_u32 number)
 //
-// which calls the host's function of that number, at once: its parameters are in area, a slot each, and so are its results behind it. If it
-// sets vm->trap, to a trap or to another number, the program ends. area is what the caller of the program gave. What is called is
+// which calls the host's function of that number, at once: its parameters are in vm->area, a slot each, and so are its results behind it. If it
+// sets vm->trap, to a trap or to another number, the program ends. What is called is
 //
-//	void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area)
+//	void vm_program(vm_state *state)
 //
 // which calls the start function, if there is one, and then the exported function that entry names, which takes and returns nothing. Memory and globals
-// have what they begin with, state->turns has VM_TURNS and state->function VM_NO_FUNCTION. After each VM_TURNS turns of loops and calls the program looks whether the run is over:
+// have what they begin with, state->item keeps the work-item, state->area has room for parameters and results, state->turns has VM_TURNS and state->function VM_NO_FUNCTION. After each VM_TURNS turns of loops and calls the program looks whether the run is over:
 // then it ends with the trap VM_CANCELLED, which is no trap's number.
 //
 // Calls may nest as deep as their frames take VM_STACK_BYTES, less than 2^30; then they trap. They may go beyond by frame bytes, what the largest function may need
@@ -61,6 +63,7 @@ func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int
 	if err := u.resolve(); err != nil {
 		return "", 0, err
 	}
+	u.close()
 	var b, bodies strings.Builder
 	b.WriteString(prelude)
 	for fn := range m.Funcs {
@@ -73,15 +76,15 @@ func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int
 		return "", 0, err
 	}
 	b.WriteString("\n" + bodies.String())
-	b.WriteString("DEVICE void vm_program(HC, vm_state *state, GLOBAL hc_u64 *area) {\n    hc_u32 here;\n    const hc_u32 top = VM_ADDRESS(here);\n    (void)top;\n")
+	b.WriteString("DEVICE void vm_program(vm_state *state) {\n    hc_u32 here;\n    state->stack = VM_ADDRESS(here);\n    state->end = VM_END(state->bytes);\n")
 	for _, fn := range calls {
 		if u.s.imported(fn) {
-			fmt.Fprintf(&b, "    vm_host(hc, state, %du, area);\n", u.bind[fn])
+			fmt.Fprintf(&b, "    vm_host(state, %du);\n", u.bind[fn])
 		} else {
 			_, list := u.params(u.of(fn))
 			fmt.Fprintf(&b, "    vm_function_%d(%s);\n", fn, strings.Join(list, ", "))
 		}
-		b.WriteString("    if (state->trap != VM_NO_TRAP) return;\n")
+		b.WriteString("    VM_PASS()\n")
 	}
 	b.WriteString("}\n")
 	return b.String(), frame, nil
@@ -91,26 +94,155 @@ func Program(m *wasm.Module, entry string, bind Binding) (text string, frame int
 // 640,000, those of Go's runtime, 23 GiB of memory were not enough.
 const mostProgram = 100_000
 
-// prelude is what functions begin with and how they end: VM_CHECK after an operation of their own, VM_PASS after a call, VM_PASS_ON after one through a
-// table, whose caller is where it traps. The address of a variable tells how deep the stack is, which grows down, or up on AMD's devices.
-const prelude = `#define VM_NO_FUNCTION 0xffffffffu
-#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { state->trap = vm->trap; state->function = function; return result; }
+// prelude is what functions use.
+//
+// A trap ends the work-item where it is, if the device can do that; else each call is followed by VM_PASS. An access that is inside and at a multiple of its size, as nearly all
+// are, needs four instructions to see that; all others are one call, so that little code is between the accesses: what runs of a program should fit into
+// the device's cache of instructions. end is what a function knows of the end of memory, which may have grown since.
+//
+// The address of a variable tells how deep the stack is, which grows down, or up on AMD's devices. A function that has loops, and one at least of each circle of functions that
+// call each other, takes a turn of the program's, and a loop after VM_TURNS_AT_ONCE turns of its own.
+const prelude = `#define VM_TURNS_AT_ONCE 1024u
+#define VM_END(bytes) ((bytes) > 0xffffffffu ? 0xffffffffu : (hc_u32)(bytes))
+#ifdef HC_STOPS_ALONE
+#define VM_PASS(result) HC_AFTER_CALL(); /* a call that has become a jump would need no stack and never exhaust it */
+#define VM_STOP(state) { vm_over(state); { HC_RECALL(&(state)->item); hc_stop_lane(); } }
+#else
 #define VM_PASS(result) if (state->trap != VM_NO_TRAP) return result;
-#define VM_PASS_ON(result) if (state->trap != VM_NO_TRAP) { if (state->function == VM_NO_FUNCTION) state->function = function; return result; }
+#define VM_STOP(state)
+#endif
+#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { vm_trapped(state, vm->trap, function); return result; }
 #define VM_ADDRESS(variable) ((hc_u32)(hc_size)&(variable))
-#define VM_ENTER(result) \
+#define VM_NEST(result) \
     hc_u32 here; \
-    if (VM_ADDRESS(here) - top + VM_STACK_BYTES > 2u * VM_STACK_BYTES) { state->trap = VM_STACK_EXHAUSTED; state->function = function; return result; } \
-    if (--state->turns == 0u && (state->turns = vm_look(hc, state)) == 0u) return result;
-#define VM_TURN(result) if (--left == 0u && (left = vm_look(hc, state)) == 0u) return result;
+    if (VM_ADDRESS(here) - state->stack + VM_STACK_BYTES > 2u * VM_STACK_BYTES) { vm_trapped(state, VM_STACK_EXHAUSTED, function); return result; }
+#define VM_TURN(result) if (--state->turns == 0u && (state->turns = vm_look(state)) == 0u) return result;
+#define VM_LOOP_TURN(result) if (--left == 0u) { left = VM_TURNS_AT_ONCE; VM_TURN(result) }
+#define VM_FITS(a, offset, n) __builtin_expect(((a) <= end - ((offset) + (n))) & !VM_ODD((a) + (offset), n), 1)
+#define VM_CELL1(p) (*(p))
+#define VM_AT(n, a, offset) VM_CELL##n(vm->memory + (hc_u64)(a) + (offset))
+#define VM_LOAD(n, to, a, offset, result) \
+    if (VM_FITS(a, offset, n)) to = VM_AT(n, a, offset); \
+    else VM_FAR_LOAD(n, to, a, offset, result)
+#define VM_STORE(n, v, a, offset, result) \
+    if (VM_FITS(a, offset, n)) VM_AT(n, a, offset) = v; \
+    else VM_FAR_STORE(n, v, a, offset, result)
+#define VM_FAR_LOAD(n, to, a, offset, result) { to = vm_far_load(state, a, offset, function << 4 | n); VM_PASS(result) end = state->end; }
+#define VM_FAR_STORE(n, v, a, offset, result) { vm_far_store(state, a, offset, v, function << 4 | n); VM_PASS(result) end = state->end; }
 
-HC_NOINLINE hc_u32 vm_look(HC, vm_state *state) {
+HC_NOINLINE void vm_trapped(vm_state *state, hc_u32 trap, hc_u32 function) {
+    state->trap = trap;
+    state->function = function;
+    VM_STOP(state)
+}
+
+HC_NOINLINE hc_u32 vm_look(vm_state *state) {
+    HC_RECALL(&state->item);
     if (!hc_cancelled()) return VM_TURNS;
     state->trap = VM_CANCELLED;
+    VM_STOP(state)
     return 0u;
 }
 
+/* Accesses that do not fit: which is the function, and below that the bytes. */
+HC_NOINLINE hc_u64 vm_far_load(vm_state *state, hc_u32 a, hc_u32 offset, hc_u32 which) {
+    const hc_u64 ea = (hc_u64)a + offset;
+    if (ea + (which & 15u) <= state->bytes) return vm_load_bytes(state->memory + ea, which & 15u);
+    vm_trapped(state, VM_BOUNDS, which >> 4);
+    return 0u;
+}
+HC_NOINLINE void vm_far_store(vm_state *state, hc_u32 a, hc_u32 offset, hc_u64 v, hc_u32 which) {
+    const hc_u64 ea = (hc_u64)a + offset;
+    if (ea + (which & 15u) <= state->bytes) vm_store_bytes(state->memory + ea, which & 15u, v);
+    else vm_trapped(state, VM_BOUNDS, which >> 4);
+}
+
 `
+
+// enter is what a function begins with.
+func (u *unit) enter(b *strings.Builder, fn int, failed string) {
+	fmt.Fprintf(b, "    const hc_u32 function = %du;\n", fn)
+	r := u.of(fn)
+	if r.calls {
+		fmt.Fprintf(b, "    VM_NEST(%s)\n", failed)
+	}
+	if r.loops || u.circles[fn] {
+		fmt.Fprintf(b, "    VM_TURN(%s)\n", failed)
+	}
+}
+
+// close finds a function of each circle of those that call each other directly: those to which a walk along the calls comes back.
+func (u *unit) close() {
+	u.circles = map[int]bool{}
+	const begun, done = 1, 2
+	state := map[int]int{}
+	var visit func(fn int)
+	visit = func(fn int) {
+		state[fn] = begun
+		for _, callee := range u.s.body(fn)[0].calls {
+			switch {
+			case state[int(callee)] == begun:
+				u.circles[int(callee)] = true
+			case state[int(callee)] == 0:
+				visit(int(callee))
+			}
+		}
+		state[fn] = done
+	}
+	for fn := range u.s.m.Funcs {
+		if !u.s.imported(fn) && state[fn] == 0 {
+			visit(fn)
+		}
+	}
+}
+
+// access is a load or a store in an expression of machine's table.
+var access = regexp.MustCompile(`vm_(?:load|store)([1248])\(vm, ea(?:, (.*))?\)`)
+
+// careful emits an instruction that may trap.
+func (e *emitter) careful(op machine.Operation) {
+	in := e.popAll(len(op.In))
+	at := access.FindStringSubmatchIndex(op.C)
+	if at == nil {
+		e.usesVM = true
+		if op.Out == 0 { // it works on memory, which calls may have made larger
+			e.line("vm->bytes = state->bytes;")
+			e.line("%s;", e.filled(op.C, in))
+		} else {
+			e.push(e.keep(value{c: e.filled(op.C, in), typ: op.Out}))
+		}
+		e.line("VM_CHECK(%s)", e.failed)
+		return
+	}
+	size := op.C[at[2]:at[3]]
+	n := uint64(size[0] - '0')
+	address := in[0]
+	if strings.ContainsAny(address.c, " (") {
+		address = e.keep(address)
+	}
+	e.usesVM, e.usesEnd = true, true
+	least := min(uint64(e.s.m.Memories[0].Min)*bytesOfPage, math.MaxUint32) // that end can be: memory never has less
+	far := ""
+	if uint64(e.w.Offset)+n > least {
+		far = "FAR_"
+	}
+	if op.Out == 0 {
+		e.line("VM_%sSTORE(%s, %s, %s, %#xu, %s)", far, size, e.filled("("+op.C[at[4]:at[5]]+")", in), address.c, e.w.Offset, e.failed)
+		return
+	}
+	to := e.name("t")
+	typ := wasm.ValType(wasm.I32)
+	if n == 8 {
+		typ = wasm.I64
+	}
+	e.line("%s %s;", cType(typ), to)
+	e.line("VM_%sLOAD(%s, %s, %s, %#xu, %s)", far, size, to, address.c, e.w.Offset, e.failed)
+	v := value{c: op.C[:at[0]] + to + op.C[at[1]:], typ: op.Out, fixed: true}
+	e.push(v)
+}
+
+// bytesOfPage is the size of a page of memory.
+const bytesOfPage = 1 << 16
 
 // resolve finds what functions do with those that they call.
 func (u *unit) resolve() error {
@@ -168,13 +300,13 @@ func (e *emitter) callHost(fn int, t wasm.FuncType) {
 	args := e.popAll(len(t.Params))
 	e.check()
 	for i, a := range args {
-		e.line("area[%d] = %s;", i, a.c)
+		e.line("state->area[%d] = %s;", i, a.c)
 	}
-	e.line("vm_host(hc, state, %du, area);", e.unit.bind[fn])
-	e.look(everything, "VM_PASS")
+	e.line("vm_host(state, %du);", e.unit.bind[fn])
+	e.look(everything)
 	for i, r := range []byte(t.Results) {
 		v := value{typ: wasm.ValType(r)}
-		v.c = fmt.Sprintf("(%s)area[%d]", cType(v.typ), i)
+		v.c = fmt.Sprintf("(%s)state->area[%d]", cType(v.typ), i)
 		e.push(e.keep(v))
 	}
 }
@@ -189,15 +321,13 @@ func (e *emitter) callIndirect() {
 		n = len(u.indirect)
 		u.indirect = append(u.indirect, way)
 	}
-	e.invoke(fmt.Sprintf("vm_indirect_%d", n), t, everything, "VM_PASS_ON", index.c)
+	e.invoke(fmt.Sprintf("vm_indirect_%d", n), t, everything, "function", index.c)
 }
 
 func (e *emitter) grow() {
 	pages := e.pop()
-	e.check()
-	e.usesVM = true
 	v := e.keep(value{c: fmt.Sprintf("vm_grow(state, state->limit, %s)", pages.c), typ: wasm.I32})
-	e.line("vm->bytes = state->bytes;")
+	e.line("state->end = VM_END(state->bytes);")
 	e.push(v)
 }
 
@@ -247,7 +377,7 @@ func (u *unit) dispatch(prototypes, bodies *strings.Builder) error {
 		if err != nil {
 			return err
 		}
-		head := u.declare("HC_NOINLINE", fmt.Sprintf("vm_indirect_%d", n), way.t, everything, "hc_u32 index")
+		head := u.declare("HC_NOINLINE", fmt.Sprintf("vm_indirect_%d", n), way.t, everything, "hc_u32 function", "hc_u32 index")
 		fmt.Fprintf(prototypes, "%s;\n", head)
 		declared := slices.ContainsFunc(u.indirect[:n], func(o indirect) bool { return o.table == way.table })
 		cases := map[int]string{}
@@ -268,11 +398,11 @@ func (u *unit) dispatch(prototypes, bodies *strings.Builder) error {
 			}
 			prototypes.WriteString("};\n")
 		}
-		fmt.Fprintf(bodies, "%s {\n    switch (index) {\n", head)
+		fmt.Fprintf(bodies, "%s {\n    VM_TURN(%s)\n    switch (index) {\n", head, failure(way.t))
 		for _, fn := range slices.Sorted(maps.Keys(cases)) {
 			fmt.Fprintf(bodies, "    %s\n%s", cases[fn], u.pass(fn, way.t))
 		}
-		fmt.Fprintf(bodies, "    default:\n        state->trap = index < %du && (vm_table_%d[index >> 5] >> (index & 31u) & 1u) != 0u ? VM_MISMATCH : VM_UNDEFINED;\n    }\n",
+		fmt.Fprintf(bodies, "    default:\n        vm_trapped(state, index < %du && (vm_table_%d[index >> 5] >> (index & 31u) & 1u) != 0u ? VM_MISMATCH : VM_UNDEFINED, function);\n    }\n",
 			len(elements), way.table)
 		if way.t.Results != "" {
 			bodies.WriteString("    return 0u;\n")
@@ -287,16 +417,16 @@ func (u *unit) pass(fn int, t wasm.FuncType) string {
 	var b strings.Builder
 	if u.s.imported(fn) {
 		for i := range t.Params {
-			fmt.Fprintf(&b, "        area[%d] = l%[1]d;\n", i)
+			fmt.Fprintf(&b, "        state->area[%d] = l%[1]d;\n", i)
 		}
-		fmt.Fprintf(&b, "        vm_host(hc, state, %du, area);\n", u.bind[fn])
+		fmt.Fprintf(&b, "        vm_host(state, %du);\n", u.bind[fn])
 		for i := 1; i < len(t.Results); i++ {
-			fmt.Fprintf(&b, "        *result%d = (%s)area[%[1]d];\n", i, cType(wasm.ValType(t.Results[i])))
+			fmt.Fprintf(&b, "        *result%d = (%s)state->area[%[1]d];\n", i, cType(wasm.ValType(t.Results[i])))
 		}
 		if t.Results == "" {
 			b.WriteString("        return;\n")
 		} else {
-			fmt.Fprintf(&b, "        return (%s)area[0];\n", cType(wasm.ValType(t.Results[0])))
+			fmt.Fprintf(&b, "        return (%s)state->area[0];\n", cType(wasm.ValType(t.Results[0])))
 		}
 		return b.String()
 	}

@@ -113,28 +113,39 @@ const programMacros = "#define VM_WHOLE 1\n#define VM_STACK_BYTES 32768u\n#defin
 // programHarness runs whole programs, one per work-item. Host function 0 notes its parameter behind the memory, and 2 ends the program with the number 100.
 const programHarness = `
 #define MOST 4u
-DEVICE void vm_host(HC, vm_state *vm, hc_u32 number, GLOBAL hc_u64 *area) {
+HC_NOINLINE void vm_over(vm_state *vm) {
+    vm->own[0] = vm->trap;
+    vm->own[1] = vm->bytes >> 16;
+    vm->own[2] = vm->function;
+}
+HC_NOINLINE void vm_host(vm_state *vm, hc_u32 number);
+PROGRAM
+HC_NOINLINE void vm_host(vm_state *vm, hc_u32 number) {
+    GLOBAL hc_u64 *area = vm->area;
     if (number == 0u) {
         area[8u + (hc_u32)area[7]] = area[0];
         area[7]++;
     } else if (number == 1u) area[0] = (hc_u64)(hc_u32)area[0] * 5u + area[1];
-    else vm->trap = 100u;
+    else {
+        vm->trap = 100u;
+        VM_STOP(vm)
+    }
 }
-PROGRAM
-KERNEL(programs, GLOBAL hc_u64 *areas, GLOBAL hc_u64 *globals, GLOBAL hc_u8 *memory, GLOBAL hc_u32 *results) {
+KERNEL(programs, GLOBAL hc_u64 *areas, GLOBAL hc_u64 *globals, GLOBAL hc_u8 *memory, GLOBAL hc_u64 *results) {
     const hc_u32 i = hc_global_id();
     vm_state state;
     state.memory = memory + (hc_u64)i * (MOST << 16);
     state.bytes = 1u << 16;
     state.globals = globals + i * 2u;
     state.trap = 0u;
-    state.function = VM_NO_FUNCTION;
+    state.function = 0xffffffffu;
     state.limit = MOST << 16;
     state.turns = VM_TURNS;
-    vm_program(hc, &state, areas + i * 64u);
-    results[i * 3u + 2u] = state.function;
-    results[i * 3u] = state.trap;
-    results[i * 3u + 1u] = (hc_u32)(state.bytes >> 16);
+    state.area = areas + i * 64u;
+    HC_KEEP(&state.item);
+    state.own = results + i * 3u;
+    vm_program(&state);
+    vm_over(&state);
 }
 `
 
@@ -175,12 +186,12 @@ func TestPrograms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 12)}
+			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 24)}
 			launch(t, dev, p, 1, all)
 			p.Close()
-			trap, pages := machine.Trap(binary.LittleEndian.Uint32(all[3])), binary.LittleEndian.Uint32(all[3][4:])
+			trap, pages := machine.Trap(binary.LittleEndian.Uint32(all[3])), binary.LittleEndian.Uint32(all[3][8:])
 			seen[trap]++
-			function := binary.LittleEndian.Uint32(all[3][8:])
+			function := binary.LittleEndian.Uint32(all[3][16:])
 			if known := int(function) >= len(hosts) && int(function) < len(m.Funcs); trap != ended && known != (trap != machine.None) {
 				t.Errorf("seed %d: %v in function %d", seed, trap, function)
 			}

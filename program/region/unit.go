@@ -17,8 +17,9 @@ type unit struct {
 	reach map[int]*reach
 	last  *emitter // of a region
 
-	bind     map[int]int // of a program: the numbers of imported functions
-	indirect []indirect  // and the kinds of calls through tables
+	bind     map[int]int  // of a program: the numbers of imported functions
+	indirect []indirect   // and the kinds of calls through tables
+	circles  map[int]bool // functions that take a turn for those that call each other
 }
 
 // reach is what a function does with those that it calls.
@@ -112,10 +113,7 @@ func (u *unit) params(r *reach) (params, arguments []string) {
 			params, arguments = append(params, param), append(arguments, argument)
 		}
 	}
-	add(u.whole && (r.calls || r.loops), "HC", "hc")
 	add(true, "vm_state *state", "state")
-	add(u.whole && r.hosts, "GLOBAL hc_u64 *area", "area")
-	add(u.whole && r.calls, "hc_u32 top", "top")
 	add(u.fuel && r.loops && !u.whole, "hc_u32 *fuel", "fuel")
 	return params, arguments
 }
@@ -146,22 +144,24 @@ func (u *unit) declare(how, name string, t wasm.FuncType, r *reach, before ...st
 	return fmt.Sprintf("%s %s %s(%s)", how, result, name, strings.Join(params, ", "))
 }
 
+// failure is what a function returns after a trap.
+func failure(t wasm.FuncType) string {
+	if t.Results == "" {
+		return ""
+	}
+	return "0u"
+}
+
 // function emits a function. It gives how many bytes of stack that may need.
 func (u *unit) function(b *strings.Builder, fn int) (frame int) {
 	e := u.emitter(fn)
-	e.usesFuel = u.whole && u.of(fn).loops
 	t := u.s.m.Types[u.s.m.Funcs[fn].Type]
-	if t.Results != "" {
-		e.failed = "0u"
-	}
+	e.failed = failure(t)
 	e.w.Begin(fn)
 	e.walk()
 	fmt.Fprintf(b, "%s {\n", u.head(fn))
 	if u.whole {
-		fmt.Fprintf(b, "    const hc_u32 function = %du;\n", fn)
-		if u.of(fn).calls {
-			fmt.Fprintf(b, "    VM_ENTER(%s)\n", e.failed)
-		}
+		u.enter(b, fn, e.failed)
 	}
 	e.prologue(b)
 	for i := len(t.Params); i < len(e.locals); i++ {
@@ -186,27 +186,26 @@ func (e *emitter) prologue(b *strings.Builder) {
 	if e.usesVM {
 		b.WriteString("    vm_state own = *state;\n    vm_state *const vm = &own;\n")
 	}
+	if e.usesEnd {
+		b.WriteString("    hc_u32 end = state->end;\n")
+	}
 	if e.usesFuel {
-		fmt.Fprintf(b, "    hc_u32 left = %s;\n", e.unit.counter())
+		left := "*fuel"
+		if e.unit.whole {
+			left = "VM_TURNS_AT_ONCE"
+		}
+		fmt.Fprintf(b, "    hc_u32 left = %s;\n", left)
 	}
 	if e.usesTo {
 		b.WriteString("    hc_u32 to = 0u;\n")
 	}
 }
 
-// counter is where turns are counted across calls.
-func (u *unit) counter() string {
-	if u.whole {
-		return "state->turns"
-	}
-	return "*fuel"
-}
-
 // result returns from a function.
 func (e *emitter) result(values []value) {
 	e.check()
-	if e.usesFuel {
-		e.line("%s = left;", e.unit.counter())
+	if e.usesFuel && !e.unit.whole {
+		e.line("*fuel = left;")
 	}
 	for i := 1; i < len(values); i++ {
 		e.line("*result%d = %s;", i, values[i].c)
@@ -226,18 +225,18 @@ func (e *emitter) call() {
 		e.callHost(fn, t)
 		return
 	}
-	e.invoke(fmt.Sprintf("vm_function_%d", fn), t, e.unit.of(fn), "VM_PASS")
+	e.invoke(fmt.Sprintf("vm_function_%d", fn), t, e.unit.of(fn))
 }
 
-// invoke calls a C function of type t, with the arguments that go before those. pass is what a whole program does after it.
-func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, pass string, before ...string) {
+// invoke calls a C function of type t, with the arguments that go before those.
+func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, before ...string) {
 	args := e.popAll(len(t.Params))
 	e.check()
 	_, list := e.unit.params(r)
-	counts := slices.Contains(list, "fuel") || e.usesFuel && e.unit.whole && (r.calls || r.loops)
+	counts := slices.Contains(list, "fuel")
 	if counts {
 		e.usesFuel = true
-		e.line("%s = left;", e.unit.counter())
+		e.line("*fuel = left;")
 	}
 	list = append(list, before...)
 	for _, a := range args {
@@ -253,9 +252,9 @@ func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, pass string, be
 	}
 	e.line("%s", call)
 	if counts {
-		e.line("left = %s;", e.unit.counter())
+		e.line("left = *fuel;")
 	}
-	e.look(r, pass)
+	e.look(r)
 	for _, r := range results {
 		r.fixed = true
 		e.push(r)
@@ -263,15 +262,11 @@ func (e *emitter) invoke(name string, t wasm.FuncType, r *reach, pass string, be
 }
 
 // look sees what a call has done to the state.
-func (e *emitter) look(r *reach, pass string) {
+func (e *emitter) look(r *reach) {
 	switch {
 	case !r.traps && !r.grows:
 	case e.unit.whole:
-		if r.grows {
-			e.usesVM = true
-			e.line("vm->bytes = state->bytes;") // which is all that changes
-		}
-		e.line("%s(%s)", pass, e.failed)
+		e.line("VM_PASS(%s)", e.failed)
 	default:
 		e.usesVM = true
 		e.line("vm->trap = state->trap;")
