@@ -171,7 +171,8 @@ func (r *Runtime) LoadSource(ctx context.Context, src hal.Source) (*Program, err
 	if err != nil {
 		return nil, err
 	}
-	module, err := r.device.Compile(ctx, hal.Source{Name: name, Text: full, Stack: src.Stack})
+	src.Text = full
+	module, err := r.device.Compile(ctx, src)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@
 #define VM_ODD(ea, n) 0
 #else
 #define HC_PACKED
+#define VM_ALIGNED 1 /* accesses have to be */
 #define VM_ODD(ea, n) (((hc_u32)(ea) & ((n) - 1u)) != 0u)
 #endif
 typedef union HC_PACKED { unsigned short value; hc_u8 bytes[2]; } vm_cell2;

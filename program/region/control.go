@@ -83,7 +83,9 @@ func (e *emitter) open() {
 	case wasm.Block:
 		e.line("do {")
 	case wasm.Loop:
-		e.check()
+		if !e.unit.whole {
+			e.check()
+		}
 		l.operands = e.variables(t.Params)
 		e.assign(l.operands, params)
 		params = l.operands
@@ -110,8 +112,13 @@ func (e *emitter) open() {
 func (e *emitter) head(c *construct) {
 	if c.traps {
 		e.dirty = true
-		e.check()
 	}
+	if e.unit.whole { // it looks what came of its accesses when it looks whether the run is over
+		e.usesFuel, e.usesEnd = true, true
+		e.line("VM_LOOP_TURN(%s)", e.failed)
+		return
+	}
+	e.check()
 	if !e.unit.fuel {
 		return
 	}
@@ -123,10 +130,6 @@ func (e *emitter) head(c *construct) {
 		e.line("break;")
 		e.indent--
 		e.line("}")
-	}
-	if e.unit.whole {
-		e.line("VM_LOOP_TURN(%s)", e.failed)
-		return
 	}
 	e.line("left--;")
 }

@@ -201,11 +201,17 @@ func (e *emitter) operation(op machine.Operation) {
 
 // check leaves if there was a trap.
 func (e *emitter) check() {
-	if e.dirty {
+	switch {
+	case !e.dirty:
+		return
+	case e.unit.whole: // it traps at once, but where accesses have no branches
+		e.usesEnd = true
+		e.line("VM_SETTLE(%s)", e.failed)
+	default:
 		e.usesVM = true
 		e.line("VM_CHECK(%s)", e.failed)
-		e.dirty = false
 	}
+	e.dirty = false
 }
 
 // local uses a local variable.
@@ -256,7 +262,7 @@ func (e *emitter) instruction() {
 	case wasm.Nop:
 	case wasm.Unreachable:
 		e.check()
-		e.usesVM = true
+		e.usesVM, e.usesEnd = true, e.usesEnd || e.unit.whole
 		e.line("vm->trap = VM_UNREACHABLE;")
 		e.line("VM_CHECK(%s)", e.failed)
 		e.dead = true
@@ -310,7 +316,9 @@ func (e *emitter) instruction() {
 		t := e.s.m.Globals[w.Index].Type
 		e.push(e.keep(value{c: fmt.Sprintf("(%s)vm->globals[%d]", cType(t), w.Index), typ: t}))
 	case wasm.GlobalSet:
-		e.check()
+		if !e.unit.whole {
+			e.check()
+		}
 		e.usesVM = true
 		e.line("vm->globals[%d] = %s;", w.Index, e.pop().c)
 	case wasm.MemorySize:

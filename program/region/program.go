@@ -111,24 +111,82 @@ const prelude = `#define VM_TURNS_AT_ONCE 1024u
 #define VM_PASS(result) if (state->trap != VM_NO_TRAP) return result;
 #define VM_STOP(state)
 #endif
-#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { vm_trapped(state, vm->trap, function); return result; }
 #define VM_ADDRESS(variable) ((hc_u32)(hc_size)&(variable))
 #define VM_NEST(result) \
     hc_u32 here; \
     if (VM_ADDRESS(here) - state->stack + VM_STACK_BYTES > 2u * VM_STACK_BYTES) { vm_trapped(state, VM_STACK_EXHAUSTED, function); return result; }
 #define VM_TURN(result) if (--state->turns == 0u && (state->turns = vm_look(state)) == 0u) return result;
-#define VM_LOOP_TURN(result) if (--left == 0u) { left = VM_TURNS_AT_ONCE; VM_TURN(result) }
-#define VM_FITS(a, offset, n) __builtin_expect(((a) <= end - ((offset) + (n))) & !VM_ODD((a) + (offset), n), 1)
+#define VM_LOOP_TURN(result) if (--left == 0u) { VM_SETTLE(result) left = VM_TURNS_AT_ONCE; VM_TURN(result) }
 #define VM_CELL1(p) (*(p))
+#define VM_FITS(a, offset, n) ((a) <= end - ((offset) + (n)))
+#define VM_FAR_LOAD(n, to, a, offset, result) { to = vm_far_load(state, a, offset, function << 4 | n); VM_PASS(result) }
+#define VM_FAR_STORE(n, v, a, offset, result) { vm_far_store(state, a, offset, v, function << 4 | n); VM_PASS(result) }
+#ifdef VM_ALIGNED
+#define VM_LOAD(n, to, a, offset, result) { \
+    const int fits_ = VM_FITS(a, offset, n); \
+    outside = fits_ ? outside : 1u; \
+    to = vm_take##n(vm->memory, fits_ ? (a) + (offset) : 0u); }
+#define VM_STORE(n, v, a, offset, result) { \
+    const int fits_ = VM_FITS(a, offset, n); \
+    outside = fits_ ? outside : 1u; \
+    vm_put##n(vm->memory, (a) + (offset), v, fits_); }
+#define VM_SETTLE(result) if (outside != 0u) { vm_trapped(state, VM_BOUNDS, function); return result; }
+#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { vm_trapped(state, outside != 0u ? VM_BOUNDS : vm->trap, function); return result; }
+#else
 #define VM_AT(n, a, offset) VM_CELL##n(vm->memory + (hc_u64)(a) + (offset))
 #define VM_LOAD(n, to, a, offset, result) \
-    if (VM_FITS(a, offset, n)) to = VM_AT(n, a, offset); \
+    if (__builtin_expect(VM_FITS(a, offset, n), 1)) to = VM_AT(n, a, offset); \
     else VM_FAR_LOAD(n, to, a, offset, result)
 #define VM_STORE(n, v, a, offset, result) \
-    if (VM_FITS(a, offset, n)) VM_AT(n, a, offset) = v; \
+    if (__builtin_expect(VM_FITS(a, offset, n), 1)) VM_AT(n, a, offset) = v; \
     else VM_FAR_STORE(n, v, a, offset, result)
-#define VM_FAR_LOAD(n, to, a, offset, result) { to = vm_far_load(state, a, offset, function << 4 | n); VM_PASS(result) end = state->end; }
-#define VM_FAR_STORE(n, v, a, offset, result) { vm_far_store(state, a, offset, v, function << 4 | n); VM_PASS(result) end = state->end; }
+#define VM_SETTLE(result) (void)outside;
+#define VM_CHECK(result) if (vm->trap != VM_NO_TRAP) { vm_trapped(state, vm->trap, function); return result; }
+#endif
+
+#ifdef VM_ALIGNED
+DEVICE hc_u32 vm_take1(GLOBAL hc_u8 *memory, hc_u32 at) { return memory[at]; }
+DEVICE hc_u32 vm_take2(GLOBAL hc_u8 *memory, hc_u32 at) {
+    GLOBAL hc_u8 *const p = memory + (at & ~3u);
+    const hc_u32 low = VM_CELL4(p), high = (at & 3u) == 3u ? VM_CELL4(p + 4) : 0u;
+    return (hc_u32)(((hc_u64)high << 32 | low) >> (at & 3u) * 8u) & 0xffffu;
+}
+DEVICE hc_u32 vm_take4(GLOBAL hc_u8 *memory, hc_u32 at) {
+    GLOBAL hc_u8 *const p = memory + (at & ~3u);
+    const hc_u32 low = VM_CELL4(p), high = VM_ODD(at, 4u) ? VM_CELL4(p + 4) : 0u;
+    return (hc_u32)(((hc_u64)high << 32 | low) >> (at & 3u) * 8u);
+}
+DEVICE hc_u64 vm_take8(GLOBAL hc_u8 *memory, hc_u32 at) {
+    GLOBAL hc_u8 *const p = memory + (at & ~7u);
+    const hc_u64 low = VM_CELL8(p), high = VM_ODD(at, 8u) ? VM_CELL8(p + 8) : 0u;
+    return low >> (at & 7u) * 8u | high << 1 << (63u - (at & 7u) * 8u);
+}
+DEVICE void vm_put1(GLOBAL hc_u8 *memory, hc_u32 at, hc_u32 v, int fits) {
+    if (fits) memory[at] = (hc_u8)v;
+}
+DEVICE void vm_put2(GLOBAL hc_u8 *memory, hc_u32 at, hc_u32 v, int fits) {
+    GLOBAL hc_u8 *const to = memory + at;
+    if (fits & !VM_ODD(at, 2u)) VM_CELL2(to) = (unsigned short)v;
+    if (fits & VM_ODD(at, 2u)) {
+        to[0] = (hc_u8)v;
+        to[1] = (hc_u8)(v >> 8);
+    }
+}
+DEVICE void vm_put4(GLOBAL hc_u8 *memory, hc_u32 at, hc_u32 v, int fits) {
+    GLOBAL hc_u8 *const to = memory + at;
+    if (fits & !VM_ODD(at, 4u)) VM_CELL4(to) = v;
+    if (fits & VM_ODD(at, 4u)) {
+        to[0] = (hc_u8)v;
+        to[1] = (hc_u8)(v >> 8);
+        to[2] = (hc_u8)(v >> 16);
+        to[3] = (hc_u8)(v >> 24);
+    }
+}
+DEVICE void vm_put8(GLOBAL hc_u8 *memory, hc_u32 at, hc_u64 v, int fits) {
+    if (fits & !VM_ODD(at, 8u)) VM_CELL8(memory + at) = v;
+    if (fits & VM_ODD(at, 8u)) vm_store_bytes(memory + at, 8u, v);
+}
+#endif
 
 HC_NOINLINE void vm_trapped(vm_state *state, hc_u32 trap, hc_u32 function) {
     state->trap = trap;
@@ -204,7 +262,7 @@ func (e *emitter) careful(op machine.Operation) {
 	in := e.popAll(len(op.In))
 	at := access.FindStringSubmatchIndex(op.C)
 	if at == nil {
-		e.usesVM = true
+		e.usesVM, e.usesEnd = true, true
 		if op.Out == 0 { // it works on memory, which calls may have made larger
 			e.line("vm->bytes = state->bytes;")
 			e.line("%s;", e.filled(op.C, in))
@@ -220,7 +278,7 @@ func (e *emitter) careful(op machine.Operation) {
 	if strings.ContainsAny(address.c, " (") {
 		address = e.keep(address)
 	}
-	e.usesVM, e.usesEnd = true, true
+	e.usesVM, e.usesEnd, e.dirty = true, true, true
 	least := min(uint64(e.s.m.Memories[0].Min)*bytesOfPage, math.MaxUint32) // that end can be: memory never has less
 	far := ""
 	if uint64(e.w.Offset)+n > least {
@@ -237,8 +295,7 @@ func (e *emitter) careful(op machine.Operation) {
 	}
 	e.line("%s %s;", cType(typ), to)
 	e.line("VM_%sLOAD(%s, %s, %s, %#xu, %s)", far, size, to, address.c, e.w.Offset, e.failed)
-	v := value{c: op.C[:at[0]] + to + op.C[at[1]:], typ: op.Out, fixed: true}
-	e.push(v)
+	e.push(value{c: op.C[:at[0]] + to + op.C[at[1]:], typ: op.Out, fixed: true})
 }
 
 // bytesOfPage is the size of a page of memory.
@@ -327,7 +384,8 @@ func (e *emitter) callIndirect() {
 func (e *emitter) grow() {
 	pages := e.pop()
 	v := e.keep(value{c: fmt.Sprintf("vm_grow(state, state->limit, %s)", pages.c), typ: wasm.I32})
-	e.line("state->end = VM_END(state->bytes);")
+	e.usesEnd = true
+	e.line("end = state->end = VM_END(state->bytes);")
 	e.push(v)
 }
 

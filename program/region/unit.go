@@ -187,7 +187,7 @@ func (e *emitter) prologue(b *strings.Builder) {
 		b.WriteString("    vm_state own = *state;\n    vm_state *const vm = &own;\n")
 	}
 	if e.usesEnd {
-		b.WriteString("    hc_u32 end = state->end;\n")
+		b.WriteString("    hc_u32 end = state->end, outside = 0u;\n")
 	}
 	if e.usesFuel {
 		left := "*fuel"
@@ -267,6 +267,10 @@ func (e *emitter) look(r *reach) {
 	case !r.traps && !r.grows:
 	case e.unit.whole:
 		e.line("VM_PASS(%s)", e.failed)
+		if r.grows {
+			e.usesEnd = true
+			e.line("end = state->end;")
+		}
 	default:
 		e.usesVM = true
 		e.line("vm->trap = state->trap;")
