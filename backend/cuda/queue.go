@@ -20,9 +20,6 @@ const (
 	backlogMax = 512
 	// halfSize is half of a queue's bounce buffer: while the device copies one half, the host copies the other.
 	halfSize = 512 << 10
-	// taken is up to how many bytes the driver takes along with the order to copy them, which is sooner there than what an engine fetches. When the call returns it has read
-	// memory that is not pinned: page "API synchronization behavior" of the driver's manual.
-	taken = 4 << 10
 	// argBytes and argCount limit a launch; 4096 bytes of parameters is CUDA's own limit before 12.1.
 	argBytes    = 4096
 	argCount    = 256
@@ -496,11 +493,6 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 	if q.context.isPinned(src) {
 		return q.direct("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to, uintptr(unsafe.Pointer(&src[0])), len(src))
 	}
-	if len(src) <= taken {
-		err := q.copy("cuMemcpyHtoDAsync", api.MemcpyHtoDAsync, to, uintptr(unsafe.Pointer(unsafe.SliceData(src))), len(src), nil)
-		runtime.KeepAlive(src)
-		return err
-	}
 	for at := 0; at < len(src); {
 		h := q.half(at)
 		if err := q.await(h); err != nil {
@@ -559,14 +551,13 @@ func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) err
 		return err
 	}
 	c := q.context
-	r := c.with(func() (r result) {
+	r := c.with(func() result {
 		if n > 0 {
-			r = code(f.Call(to, from, uintptr(n), q.stream))
+			if r := code(f.Call(to, from, uintptr(n), q.stream)); r != success {
+				return r
+			}
 		}
-		if r == success && h != nil {
-			r = code(c.api.EventRecord.Call(h.event, q.stream))
-		}
-		return r
+		return code(c.api.EventRecord.Call(h.event, q.stream))
 	})
 	// Even after a failure something may be under way.
 	q.issued.Add(1)
@@ -575,9 +566,7 @@ func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) err
 	if r != success {
 		return c.fail(op, r, q)
 	}
-	if h != nil {
-		h.used = true
-	}
+	h.used = true
 	return nil
 }
 
