@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -210,8 +212,138 @@ func TestPrograms(t *testing.T) {
 	})
 }
 
-// wholeReference is what wazero does.
-func wholeReference(t *testing.T, file []byte) (trap machine.Trap, printed []uint64, memory []byte) {
+// accesses makes a program that does one of them: which one, the word of memory at accessNumber says. It prints what it loads, and whether it goes on behind a trap.
+func accesses(r *rand.Rand) (file []byte, count int) {
+	const print, main = 0, 3
+	var cases [][]byte
+	for _, op := range machine.Operations() {
+		if op.Op < wasm.I32Load || op.Op > wasm.I64Store32 {
+			continue
+		}
+		width := int64(op.Op.Info().Width)
+		offsets := []int64{0, 1, 4, 1000, pageSize - width, pageSize, 1<<32 - 8, 1<<32 - 1}
+		ends := []int64{pageSize - width, pageSize - width + 1, pageSize - 1, pageSize, 1 << 31, 1<<32 - width, 1<<32 - 1}
+		for _, at := range append(ends, 0, 1, 2, 3, 4, 5, 6, 7, 9, 4090) {
+			offset := pick(r, offsets)
+			if r.IntN(2) == 0 { // so that both together are at the place
+				offset = pick(r, []int64{0, 3, 8})
+				at -= min(offset, at)
+			}
+			code := cat(wasm.I32Const, s64(int64(int32(at))), wasm.LocalSet, 0)
+			address := cat(wasm.LocalGet, 0)
+			if r.IntN(3) == 0 {
+				address = cat(wasm.I32Const, s64(int64(int32(at))))
+			}
+			align := r.IntN(bits.Len64(uint64(width))) // what it claims need not be true
+			access := cat(op.Op, u32(uint32(align)), u32(uint32(offset)))
+			if op.Out == 0 {
+				value := map[wasm.ValType][]byte{wasm.I32: cat(wasm.I32Const, s64(int64(int32(r.Uint32())))), wasm.I64: cat(wasm.I64Const, s64(int64(r.Uint64()))),
+					wasm.F32: cat(wasm.I32Const, s64(int64(int32(r.Uint32()))), wasm.F32ReinterpretI32), wasm.F64: cat(wasm.I64Const, s64(int64(r.Uint64())), wasm.F64ReinterpretI64)}
+				code = append(code, cat(address, value[wasm.ValType(op.In[1])], access)...)
+			} else {
+				bits := map[wasm.ValType][]byte{wasm.I32: cat(wasm.I64ExtendI32U), wasm.F32: cat(wasm.I32ReinterpretF32, wasm.I64ExtendI32U), wasm.F64: cat(wasm.I64ReinterpretF64)}
+				code = append(code, cat(address, access, bits[op.Out], wasm.LocalTee, 1, wasm.I32WrapI64, wasm.Call, print,
+					wasm.LocalGet, 1, wasm.I64Const, 32, wasm.I64ShrU, wasm.I32WrapI64, wasm.Call, print)...)
+			}
+			cases = append(cases, cat(code, wasm.I32Const, 1, wasm.Call, print))
+		}
+	}
+	body := cat(2, 1, wasm.I32, 1, wasm.I64)
+	for i, c := range cases { // a chain of ifs: it is not to be nested
+		body = append(body, cat(wasm.I32Const, s64(accessNumber), wasm.I32Load, 2, 0, wasm.I32Const, s64(int64(i)), wasm.I32Eq, wasm.If, 0x40, c, wasm.End)...)
+	}
+	body = append(body, byte(wasm.End))
+	var types, imports [][]byte
+	for i, t := range append(slices.Clone(hosts), wasm.FuncType{}) {
+		types = append(types, wasmtest.FuncType(t.Params, t.Results))
+		if i < len(hosts) {
+			imports = append(imports, cat(wasmtest.Name("host"), wasmtest.Name(fmt.Sprint(i)), 0, u32(uint32(i))))
+		}
+	}
+	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(types...)), wasmtest.Section(2, wasmtest.Vec(imports...)), wasmtest.Section(3, wasmtest.Vec(u32(3))),
+		wasmtest.Section(5, wasmtest.Vec(cat(1, 1, 4))), wasmtest.Section(7, wasmtest.Vec(cat(wasmtest.Name("main"), 0, main), cat(wasmtest.Name("memory"), 2, 0))),
+		wasmtest.Section(10, wasmtest.Vec(wasmtest.Sized(body)))), len(cases)
+}
+
+const accessNumber = 32768
+
+// TestProgramAccesses has loads and stores of every width, at and beyond the end of memory and at all distances from a multiple of their size, whatever
+// they claim: whole programs do what wazero does.
+func TestProgramAccesses(t *testing.T) {
+	file, count := accesses(rand.New(rand.NewPCG(5, 6)))
+	m, err := wasm.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, frame, err := region.Program(m, "main", func(module, name string) (n int, err error) {
+		_, err = fmt.Sscan(name, &n)
+		return n, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(number int) []byte {
+		memory := make([]byte, pageSize)
+		for i := range memory {
+			memory[i] = byte(i*7 + i>>8)
+		}
+		binary.LittleEndian.PutUint32(memory[accessNumber:], uint32(number))
+		return memory
+	}
+	type outcome struct {
+		trap    machine.Trap
+		printed []uint64
+		memory  []byte
+	}
+	wants := make([]outcome, count)
+	traps := 0
+	for i := range wants {
+		w := &wants[i]
+		if w.trap, w.printed, w.memory = wholeReference(t, file, begin(i)...); w.trap != machine.None {
+			traps++
+		}
+	}
+	if traps < count/5 || traps > count*4/5 {
+		t.Errorf("%d of %d accesses trap", traps, count)
+	}
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
+			t.Skipf("%s has no recursion", d)
+		}
+		rt, err := hostcall.New(t.Context(), dev, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		p, err := rt.LoadSource(t.Context(), hal.Source{Name: "programs.kernel.c", Text: programMacros + machine.Source + strings.Replace(programHarness, "PROGRAM", text, 1),
+			Stack: 32<<10 + 4<<10 + frame})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		const words, most = 64, 4
+		all := [][]byte{make([]byte, count*words*8), make([]byte, count*16), make([]byte, count*most*pageSize), make([]byte, count*24)}
+		for i := range count {
+			copy(all[2][i*most*pageSize:], begin(i))
+		}
+		launch(t, dev, p, count, all)
+		for i, want := range wants {
+			area, result := all[0][i*words*8:], all[3][i*24:]
+			var printed []uint64
+			for k := range binary.LittleEndian.Uint64(area[7*8:]) {
+				printed = append(printed, binary.LittleEndian.Uint64(area[(8+k)*8:]))
+			}
+			if trap := machine.Trap(binary.LittleEndian.Uint64(result)); trap != want.trap || !slices.Equal(printed, want.printed) {
+				t.Errorf("access %d: %v, printed %x; want %v, %x", i, trap, printed, want.trap, want.printed)
+			} else if trap == machine.None && string(all[2][i*most*pageSize:][:pageSize]) != string(want.memory) {
+				t.Errorf("access %d: another memory", i)
+			}
+		}
+	})
+}
+
+// wholeReference is what wazero does, with that in the beginning of memory.
+func wholeReference(t *testing.T, file []byte, begin ...byte) (trap machine.Trap, printed []uint64, memory []byte) {
 	rt := wazero.NewRuntime(t.Context())
 	defer rt.Close(t.Context())
 	ended := fmt.Errorf("the program ends")
@@ -227,6 +359,7 @@ func wholeReference(t *testing.T, file []byte) (trap machine.Trap, printed []uin
 	if err != nil {
 		t.Fatal(err)
 	}
+	mod.Memory().Write(0, begin)
 	_, err = mod.ExportedFunction("main").Call(t.Context())
 	if err != nil && strings.Contains(err.Error(), ended.Error()) {
 		trap = 100
