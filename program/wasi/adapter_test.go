@@ -121,6 +121,15 @@ func (a *adapter) call(ctx context.Context, mem []byte, c wasi.Call, args []uint
 		sent = nil
 		total = int(l.Out[wasi.ReplyTotal])
 		reply = append(reply, l.Reply...)
+		if total <= wasi.BriefBytes {
+			if len(l.Reply) > 0 {
+				return 0, false, fmt.Errorf("%s: a brief reply has %d bytes besides its words", c.Name, len(l.Reply))
+			}
+			for _, w := range l.Out[wasi.ReplyBrief:][:wasi.BriefBytes/4] {
+				reply = binary.LittleEndian.AppendUint32(reply, w)
+			}
+			reply = reply[:total]
+		}
 		if len(l.Reply) == 0 && len(reply) < total {
 			return 0, false, fmt.Errorf("%s: nothing comes after %d of %d bytes", c.Name, len(reply), total)
 		}

@@ -6,7 +6,9 @@ const (
 	ReplyState    = replyState
 	ReplyTotal    = replyTotal
 	ReplyLength   = replyLength
+	ReplyBrief    = replyBrief
 	ReplyWords    = replyWords
+	BriefBytes    = briefBytes
 	StateEnded    = stateEnded
 	MostPieces    = mostPieces
 )

@@ -28,7 +28,9 @@ const (
 	replyState  = 0 // an errno of WASI, or stateEnded
 	replyTotal  = 1 // bytes of the whole reply
 	replyLength = 2 // bytes of each operand whose size the host says
-	replyWords  = 4
+	replyBrief  = 4 // all bytes of a reply of at most briefBytes, which then has none besides: the device reads those a moment later
+	replyWords  = replyBrief + briefBytes/4
+	briefBytes  = 8
 
 	stateEnded = 1 << 16 // the instance is over
 )
@@ -49,6 +51,8 @@ func kernelSource() string {
 	define("REQUEST_PARAMS", requestParams)
 	define("REPLY_TOTAL", replyTotal)
 	define("REPLY_LENGTH", replyLength)
+	define("REPLY_BRIEF", replyBrief)
+	define("BRIEF_BYTES", briefBytes)
 	define("REPLY_WORDS", replyWords)
 	define("ENDED", stateEnded)
 	define("EFAULT", int(wasiFault))

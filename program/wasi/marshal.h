@@ -95,8 +95,14 @@ HC_INLINE void vm_wasi_gather(HC, hc_port *p, const vm_wasi_call *c, hc_u32 send
     }
 }
 
+/* Where the bytes of a reply are: those of a brief one in its words. */
+typedef struct {
+    GLOBAL const hc_u32 *bytes;
+    hc_u32 brief, words[VM_WASI_BRIEF_BYTES / 4u];
+} vm_wasi_reply;
+
 /* Stores what of the reply's bytes [got, got + n) belongs to the piece of that many bytes at `at` that begins at byte `from` of the reply. */
-HC_INLINE void vm_wasi_store(const vm_wasi_call *c, GLOBAL const hc_u32 *reply, hc_u32 got, hc_u32 n, hc_u32 from, hc_u32 at, hc_u32 piece) {
+HC_INLINE void vm_wasi_store(const vm_wasi_call *c, const vm_wasi_reply *reply, hc_u32 got, hc_u32 n, hc_u32 from, hc_u32 at, hc_u32 piece) {
     hc_u32 skip, i;
     if (from >= got + n || from + piece <= got) return;
     skip = from < got ? got - from : 0u;
@@ -104,15 +110,17 @@ HC_INLINE void vm_wasi_store(const vm_wasi_call *c, GLOBAL const hc_u32 *reply, 
     from += skip - got; /* now in what is here */
     piece -= skip;
     if (piece > n - from) piece = n - from;
-    if ((from & 3u) == 0u) {
-        hc_copy_to(hc_to(c->memory + at), 0, reply + from / 4u, piece);
+    if (reply->brief) {
+        for (i = 0u; i < piece; i++, from++) c->memory[at + i] = (hc_u8)(reply->words[from / 4u] >> (from % 4u * 8u));
+    } else if ((from & 3u) == 0u) {
+        hc_copy_to(hc_to(c->memory + at), 0, reply->bytes + from / 4u, piece);
     } else {
-        for (i = 0u; i < piece; i++, from++) c->memory[at + i] = (hc_u8)(hc_load(reply + from / 4u) >> (from % 4u * 8u));
+        for (i = 0u; i < piece; i++, from++) c->memory[at + i] = (hc_u8)(hc_load(reply->bytes + from / 4u) >> (from % 4u * 8u));
     }
 }
 
 /* Stores n bytes of the reply, from its byte got on. Not 0 if an operand whose size the host says is outside of the memory. */
-HC_INLINE int vm_wasi_scatter(const vm_wasi_call *c, GLOBAL const hc_u32 *reply, hc_u32 got, hc_u32 n, const hc_u32 *lengths) {
+HC_INLINE int vm_wasi_scatter(const vm_wasi_call *c, const vm_wasi_reply *reply, hc_u32 got, hc_u32 n, const hc_u32 *lengths) {
     hc_u32 k, i, from = 0u, said = 0u;
     for (k = 0u; k < VM_WASI_OPERANDS; k++) {
         const hc_u32 o = vm_wasi_operand(c, k);
@@ -206,8 +214,15 @@ HC_NOINLINE hc_u32 vm_wasi_call_(HC, GLOBAL hc_u8 *memory, hc_u64 bytes, hc_u32 
         e = (hc_i32)hc_transact(hc, &p, HC_CALL_wasi | HC_WITH_BYTES, words, 1u + VM_WASI_REPLY_WORDS, x);
         state = x[1];
         if (e == 0 && state == 0u) {
+            vm_wasi_reply reply;
+            reply.bytes = hc_bulk_out(hc, &p);
             n = x[0] < p.share ? x[0] : p.share;
-            fault = (hc_u32)vm_wasi_scatter(&c, hc_bulk_out(hc, &p), *got, n, x + 1u + VM_WASI_REPLY_LENGTH);
+            reply.brief = x[1u + VM_WASI_REPLY_TOTAL] <= VM_WASI_BRIEF_BYTES;
+            if (reply.brief) {
+                n = x[1u + VM_WASI_REPLY_TOTAL];
+                for (i = 0u; i < VM_WASI_BRIEF_BYTES / 4u; i++) reply.words[i] = x[1u + VM_WASI_REPLY_BRIEF + i];
+            }
+            fault = (hc_u32)vm_wasi_scatter(&c, &reply, *got, n, x + 1u + VM_WASI_REPLY_LENGTH);
         }
         e = hc_finish(hc, &p, (hc_u32)e);
         if (e == HC_ECANCELED) return 2u;

@@ -130,7 +130,15 @@ func (p *process) call(ctx context.Context, r *request, l *hostcall.Lane) error 
 	total := max(len(c.reply), c.total)
 	l.Out[replyTotal] = uint32(total)
 	copy(l.Out[replyLength:], c.lengths[:])
-	if len(c.reply) > room {
+	switch {
+	case total <= briefBytes:
+		var b [briefBytes]byte
+		copy(b[:], c.reply)
+		for i := range briefBytes / 4 {
+			l.Out[replyBrief+i] = binary.LittleEndian.Uint32(b[4*i:])
+		}
+		c.reply = c.reply[:0]
+	case len(c.reply) > room:
 		p.rest = &long{call: r.call, bytes: c.reply, lengths: c.lengths}
 		c.reply = c.reply[:room]
 	}

@@ -340,29 +340,29 @@ func TestHostile(t *testing.T) {
 	environ, _ := wasi.Lookup("environ_get")
 	n := uint32(write.Number)
 	for name, l := range map[string]hostcall.Lane{
-		"no words":             {Out: make([]uint32, 4)},
-		"no function":          {In: []uint32{9999, 0, 0}, Out: make([]uint32, 4)},
-		"few parameters":       {In: []uint32{n, 0, 0, 1}, Out: make([]uint32, 4)},
-		"many parameters":      {In: []uint32{n, 0, 0, 1, 2, 3, 4, 5}, Out: make([]uint32, 4)},
-		"few words of a reply": {In: []uint32{n, 0, 0, 1, 0, 0, 8}, Out: make([]uint32, 3)},
-		"no bytes":             {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, 4)},
-		"a piece cut":          {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, 4), Bytes: []byte{4, 0, 0, 0, 1}},
-		"a piece of 4 GiB":     {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, 4), Bytes: []byte{255, 255, 255, 255, 1}},
-		"bytes too many":       {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, 4), Bytes: []byte{1, 0, 0, 0, 1, 0, 0, 0, 9, 9, 9, 9}},
-		"the rest of no reply": {In: []uint32{uint32(environ.Number), 0, 64, 8, 8}, Out: make([]uint32, 4)},
+		"no words":             {Out: make([]uint32, wasi.ReplyWords)},
+		"no function":          {In: []uint32{9999, 0, 0}, Out: make([]uint32, wasi.ReplyWords)},
+		"few parameters":       {In: []uint32{n, 0, 0, 1}, Out: make([]uint32, wasi.ReplyWords)},
+		"many parameters":      {In: []uint32{n, 0, 0, 1, 2, 3, 4, 5}, Out: make([]uint32, wasi.ReplyWords)},
+		"few words of a reply": {In: []uint32{n, 0, 0, 1, 0, 0, 8}, Out: make([]uint32, wasi.ReplyWords-1)},
+		"no bytes":             {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, wasi.ReplyWords)},
+		"a piece cut":          {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, wasi.ReplyWords), Bytes: []byte{4, 0, 0, 0, 1}},
+		"a piece of 4 GiB":     {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, wasi.ReplyWords), Bytes: []byte{255, 255, 255, 255, 1}},
+		"bytes too many":       {In: []uint32{n, 0, 0, 1, 4, 1, 8}, Out: make([]uint32, wasi.ReplyWords), Bytes: []byte{1, 0, 0, 0, 1, 0, 0, 0, 9, 9, 9, 9}},
+		"the rest of no reply": {In: []uint32{uint32(environ.Number), 0, 64, 8, 8}, Out: make([]uint32, wasi.ReplyWords)},
 	} {
 		l.Reply = make([]byte, 0, 64)
 		if err := f(t.Context(), &l); errno.From(err) != errno.EINVAL {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	l := hostcall.Lane{In: []uint32{n, 1, 0, 1, 0, 0, 8}, Out: make([]uint32, 4)}
+	l := hostcall.Lane{In: []uint32{n, 1, 0, 1, 0, 0, 8}, Out: make([]uint32, wasi.ReplyWords)}
 	if err := f(t.Context(), &l); err != nil || l.Out[wasi.ReplyState] != einval {
 		t.Errorf("an instance that there is not: %v, %v", err, l.Out)
 	}
 	newGuest(t, s, 0).print(1, "still there\n")
 	s.Close()
-	if err := f(t.Context(), &hostcall.Lane{In: []uint32{n, 0, 0, 1, 0, 0, 8}, Out: make([]uint32, 4)}); err != nil && errno.From(err) != errno.ECANCELED {
+	if err := f(t.Context(), &hostcall.Lane{In: []uint32{n, 0, 0, 1, 0, 0, 8}, Out: make([]uint32, wasi.ReplyWords)}); err != nil && errno.From(err) != errno.ECANCELED {
 		t.Errorf("after the end: %v", err)
 	}
 	if out.String() != "still there\n" {
