@@ -69,10 +69,12 @@ func (f Function) lane(c *call.Call, lane int) (*Lane, errno.Errno) {
 		}
 		l.Reply = c.Room(lane)[:0]
 	}
-	for i := first; i < c.In; i++ {
-		l.In = append(l.In, c.Word(lane, i))
+	in, out := max(0, c.In-first), max(0, c.Out-first)
+	words := make([]uint32, in+out)
+	l.In, l.Out = words[:in:in], words[in:]
+	for i := range l.In {
+		l.In[i] = c.Word(lane, first+i)
 	}
-	l.Out = make([]uint32, max(0, c.Out-first))
 	return l, 0
 }
 

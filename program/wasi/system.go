@@ -188,10 +188,10 @@ func decode(words []uint32, sent []byte) (*request, error) {
 	if len(rest) != r.call.words() {
 		return nil, errno.EINVAL
 	}
-	for i, wide := range r.call.wide() {
+	for i := range len(r.call.Params) {
 		r.params[i] = uint64(rest[0])
 		rest = rest[1:]
-		if wide {
+		if r.call.isWide(i) {
 			r.params[i] |= uint64(rest[0]) << 32
 			rest = rest[1:]
 		}

@@ -39,17 +39,19 @@ func (c Call) Type() wasm.FuncType {
 // wide says which parameters have 64 bits.
 func (c *Call) wide() []bool {
 	w := make([]bool, len(c.Params))
-	for i, t := range []byte(c.Params) {
-		w[i] = wasm.ValType(t) == wasm.I64
+	for i := range w {
+		w[i] = c.isWide(i)
 	}
 	return w
 }
 
+func (c *Call) isWide(param int) bool { return wasm.ValType(c.Params[param]) == wasm.I64 }
+
 // words is how many 32-bit words the parameters take in a request.
 func (c *Call) words() int {
 	n := len(c.Params)
-	for _, wide := range c.wide() {
-		if wide {
+	for i := range len(c.Params) {
+		if c.isWide(i) {
 			n++
 		}
 	}
