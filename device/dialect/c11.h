@@ -45,6 +45,7 @@ typedef __SIZE_TYPE__ hc_size;
 #define HC const struct dialtone_item *hc_item_, hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params *hc_params_
 #define hc hc_item_, hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_->field)
+/* hc as a field, for functions that are not given it: HC_KEEP fills it, HC_RECALL declares hc again. */
 #define HC_KEPT struct { const struct dialtone_item *item; hc_u32 *local, *mail; const hc_params *params; }
 #define HC_KEEP(to) ((to)->item = hc_item_, (to)->local = hc_local_, (to)->mail = hc_mail_, (to)->params = hc_params_)
 #define HC_RECALL(from) \
@@ -61,7 +62,7 @@ typedef __SIZE_TYPE__ hc_size;
 #define hc_group_count_in(d) (hc_item_->group_count[d])
 #define hc_barrier() dialtone_cpu->barrier(hc_item_)
 #define hc_stop_lane() dialtone_cpu->leave(hc_item_)
-#define HC_STOPS_ALONE 1
+#define HC_STOPS_ALONE 1 /* others of the group go on */
 #define HC_AFTER_CALL() __asm__ volatile("")
 #define hc_pause(turns) dialtone_cpu->pause(hc_item_, turns)
 #define hc_breathe() dialtone_cpu->pause(hc_item_, 0u) /* a long loop lets the group's other items run */

@@ -27,6 +27,7 @@ typedef decltype(sizeof(0)) hc_size;
 #define HC hc_u32 *hc_local_, hc_u32 *hc_mail_, const hc_params &hc_params_
 #define hc hc_local_, hc_mail_, hc_params_
 #define HC_P(field) (hc_params_.field)
+/* hc as a field, for functions that are not given it: HC_KEEP fills it, HC_RECALL declares hc again. */
 #define HC_KEPT struct { hc_u32 *local, *mail; const hc_params *params; }
 #define HC_KEEP(to) ((to)->local = hc_local_, (to)->mail = hc_mail_, (to)->params = &hc_params_)
 #define HC_RECALL(from) hc_u32 *const hc_local_ = (from)->local, *const hc_mail_ = (from)->mail; const hc_params &hc_params_ = *(from)->params
