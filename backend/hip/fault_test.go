@@ -225,7 +225,7 @@ func TestDeviceLost(t *testing.T) {
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 					defer cancel()
-					return errors.Join(q.Write(b, 0, make([]byte, 1<<16)), q.Read(make([]byte, 1<<16), b, 0), q.Wait(ctx))
+					return errors.Join(q.Write(b, 0, make([]byte, 1<<16)), q.Wait(ctx), q.Read(make([]byte, 1<<16), b, 0))
 				}())
 			}
 			var e *hal.Error

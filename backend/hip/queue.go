@@ -41,8 +41,7 @@ type queue struct {
 	self   []uintptr // the stream as the arguments of hipStreamQuery
 	memory uintptr   // two halves, then argument values, then pointers to them
 
-	// issued counts what was given to the stream, after it was given; finished is the issue count
-	// at some moment when the stream was then found empty.
+	// issued counts what was given to the stream, after it was given; the first finished of that are known to have ended.
 	issued, finished atomic.Uint64
 
 	mu      sync.Mutex // orders launches and transfers as they are given to the stream
@@ -51,6 +50,7 @@ type queue struct {
 
 	transfer sync.Mutex // held over a whole Read or Write, which use the halves
 	halves   [2]half
+	turn     int // the half that the next transfer begins with
 
 	suspects struct {
 		sync.Mutex
@@ -59,11 +59,12 @@ type queue struct {
 	}
 }
 
-// half of the bounce buffer and the event that follows its last transfer.
+// half of the bounce buffer, and its last transfer.
 type half struct {
 	memory []byte
 	event  uintptr // hipEvent_t
-	used   bool    // the event was recorded
+	last   uint64  // what the queue had issued with it; 0 is none
+	marked bool    // the event follows it
 }
 
 // NewQueue makes a stream that is not ordered with any other: hipStreamCreateWithFlags, "Stream Management";
@@ -406,9 +407,15 @@ func (q *queue) query() result {
 	}
 	runtime.UnlockOSThread()
 	if r == success {
-		q.finished.Store(issued)
+		q.finish(issued)
 	}
 	return r
+}
+
+// finish notes that so much has ended.
+func (q *queue) finish(issued uint64) {
+	for was := q.finished.Load(); was < issued && !q.finished.CompareAndSwap(was, issued); was = q.finished.Load() {
+	}
 }
 
 // idle reports whether all has ended; a fault counts as the end and is remembered.
@@ -445,15 +452,14 @@ func (q *queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
 	if q.gpu.isPinned(dst) {
 		return q.direct("hipMemcpyDtoHAsync", api.MemcpyDtoHAsync, uintptr(unsafe.Pointer(&dst[0])), from, len(dst))
 	}
-	for i := range q.halves { // a Write may still come from there
-		if err := q.await(&q.halves[i]); err != nil {
-			return err
-		}
-	}
+	defer q.rotate(len(dst))
 	for issued, read := 0, 0; read < len(dst); {
 		for issued < len(dst) && issued-read < 2*halfSize {
 			h, n := q.half(issued), min(halfSize, len(dst)-issued)
-			if err := q.copy("hipMemcpyDtoHAsync", api.MemcpyDtoHAsync, uintptr(unsafe.Pointer(&h.memory[0])), from+uintptr(issued), n, h); err != nil {
+			if err := q.await(h); err != nil { // a Write may still come from there
+				return err
+			}
+			if err := q.copy("hipMemcpyDtoHAsync", api.MemcpyDtoHAsync, uintptr(unsafe.Pointer(&h.memory[0])), from+uintptr(issued), n, h, true); err != nil {
 				return err
 			}
 			issued += n
@@ -491,6 +497,7 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 	if q.gpu.isPinned(src) {
 		return q.direct("hipMemcpyHtoDAsync", api.MemcpyHtoDAsync, to, uintptr(unsafe.Pointer(&src[0])), len(src))
 	}
+	defer q.rotate(len(src))
 	for at := 0; at < len(src); {
 		h := q.half(at)
 		if err := q.await(h); err != nil {
@@ -501,7 +508,7 @@ func (q *queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 		}
 		n := copy(h.memory, src[at:])
 		gate.RUnlock()
-		if err := q.copy("hipMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), uintptr(unsafe.Pointer(&h.memory[0])), n, h); err != nil {
+		if err := q.copy("hipMemcpyHtoDAsync", api.MemcpyHtoDAsync, to+uintptr(at), uintptr(unsafe.Pointer(&h.memory[0])), n, h, false); err != nil {
 			return err
 		}
 		at += n
@@ -535,10 +542,13 @@ func (q *queue) operand(d hal.DriverBuffer) (*buffer, error) {
 }
 
 // half is the one that the transfer's byte number at goes through.
-func (q *queue) half(at int) *half { return &q.halves[at/halfSize%2] }
+func (q *queue) half(at int) *half { return &q.halves[(q.turn+at/halfSize)%2] }
 
-// copy enqueues a transfer and the event that marks its end: "Memory Management", "Event Management". A zero size is only the event.
-func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) error {
+// rotate ends a transfer of n bytes: the next one begins with the half that this one has not used last, so that it need not wait for it.
+func (q *queue) rotate(n int) { q.turn = (q.turn + (n+halfSize-1)/halfSize) % 2 }
+
+// copy enqueues a transfer and, if somebody is to wait for it, the event that marks its end: "Memory Management", "Event Management". A zero size is only the event.
+func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half, mark bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.room(); err != nil {
@@ -554,31 +564,40 @@ func (q *queue) copy(op string, f dl.Func, to, from uintptr, n int, h *half) err
 				return r
 			}
 		}
+		if !mark {
+			return success
+		}
 		return code(g.api.EventRecord.Call(h.event, q.stream))
 	})
 	// Even after a failure something may be under way.
-	q.issued.Add(1)
+	h.last, h.marked = q.issued.Add(1), mark && r == success
 	q.backlog++
 	gate.RUnlock()
 	if r != success {
 		return g.fail(op, r, q)
 	}
-	h.used = true
 	return nil
 }
 
 // await polls until the half's last transfer has ended: hipEventQuery, "Event
-// Management". Only this queue is waited for, and only what came before.
+// Management". Only this queue is waited for, and only what came before. Where something later is known to have ended, nobody is asked.
 func (q *queue) await(h *half) error {
-	if !h.used {
+	if h.last <= q.finished.Load() {
 		return nil
+	}
+	if !h.marked {
+		if err := q.copy("hipEventRecord", 0, 0, 0, 0, h, true); err != nil {
+			return err
+		}
 	}
 	g := q.gpu
 	query := func() result { return code(g.api.EventQuery.Call(h.event)) }
 	err := q.poll(func() (bool, error) {
 		return q.ask("hipEventQuery", func() result { return g.with(query) })
 	})
-	h.used = err != nil
+	if err == nil {
+		q.finish(h.last)
+	}
 	return err
 }
 
@@ -588,7 +607,7 @@ func (q *queue) direct(op string, f dl.Func, to, from uintptr, n int) error {
 	if err := q.await(h); err != nil {
 		return err
 	}
-	if err := q.copy(op, f, to, from, n, h); err != nil {
+	if err := q.copy(op, f, to, from, n, h, true); err != nil {
 		return err
 	}
 	return q.await(h)
