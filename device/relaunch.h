@@ -38,11 +38,11 @@ HC_INLINE hc_u32 hc_items_of_group(HC) { return hc_group_size_in(0) * hc_group_s
 /* A replay has to read what was read before, which the device's clock does not give. */
 #define hc_own_clock() (!hc_resumable_())
 
-/* Its own words but the first, and its log, are the work-item's alone during a launch: plain accesses, which a cache may serve. */
+/* Its own words and its log are the work-item's alone during a launch: plain accesses, which a cache may serve. */
 HC_INLINE GLOBAL hc_u32 *hc_item_state(HC, hc_u32 item) { return hc_local_ + HC_P(items) + (hc_size)item * HC_ITEM_WORDS; }
 HC_INLINE GLOBAL hc_u32 *hc_group_state(HC) { return hc_local_ + HC_P(groups) + (hc_size)hc_linear_group(hc) * HC_GROUP_WORDS; }
 
-HC_INLINE int hc_is_cancelled(HC, hc_u32 item) { return hc_load(hc_item_state(hc, item) + HC_ITEM_CANCELLED) == HC_P(launch); }
+HC_INLINE int hc_is_cancelled(HC, hc_u32 item) { return hc_item_state(hc, item)[HC_ITEM_CANCELLED] == HC_P(launch); }
 HC_INLINE int hc_cancelled_(HC) { return hc_is_cancelled(hc, hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc)); }
 #define hc_cancelled() (hc_breathe(), hc_cancelled_(hc))
 
@@ -50,7 +50,7 @@ HC_INLINE int hc_cancelled_(HC) { return hc_is_cancelled(hc, hc_linear_group(hc)
    have passed the same barriers; later ones see that they are not the first. */
 HC_INLINE void hc_cancel_item(HC, hc_u32 item) {
     GLOBAL hc_u32 *state = hc_item_state(hc, item), *group = hc_group_state(hc);
-    hc_store(state + HC_ITEM_CANCELLED, HC_P(launch));
+    state[HC_ITEM_CANCELLED] = HC_P(launch);
     if (hc_load(group + HC_GROUP_CANCELLED) != HC_P(launch)) {
         hc_store(group + HC_GROUP_BARRIER, HC_P(launch) << 16 | (state[HC_ITEM_BARRIERS] & 0xffffu));
         hc_store(group + HC_GROUP_CANCELLED, HC_P(launch));
@@ -70,7 +70,7 @@ HC_NOINLINE void hc_after_barrier(HC) {
     if (hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED) != HC_P(launch)) return;
     first = hc_load(hc_group_state(hc) + HC_GROUP_BARRIER);
     /* What is not of this launch yet is being written behind this barrier. */
-    if (first >> 16 == (HC_P(launch) & 0xffffu) && (first & 0xffffu) != (passed & 0xffffu)) hc_store(state + HC_ITEM_CANCELLED, HC_P(launch));
+    if (first >> 16 == (HC_P(launch) & 0xffffu) && (first & 0xffffu) != (passed & 0xffffu)) state[HC_ITEM_CANCELLED] = HC_P(launch);
 }
 
 DEVICE void hc_plain_barrier(HC) { hc_barrier(); }
@@ -102,7 +102,7 @@ HC_NOINLINE GLOBAL hc_u32 *hc_post(HC, hc_u32 item, hc_u32 kind, hc_u32 size, hc
 HC_INLINE int hc_is_live(HC, hc_u32 item) {
     GLOBAL hc_u32 *state = hc_item_state(hc, item);
     hc_u32 cursor;
-    if (hc_load(state + HC_ITEM_CANCELLED) == HC_P(launch)) return 0;
+    if (state[HC_ITEM_CANCELLED] == HC_P(launch)) return 0;
     if (!hc_resumable_()) return 1;
     cursor = state[HC_ITEM_CURSOR];
     return cursor == 0u || (hc_mail_[cursor] >> HC_ANSWER_KIND_SHIFT & HC_ANSWER_KIND_MASK) == HC_ANSWER_END;

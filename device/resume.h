@@ -5,21 +5,18 @@
 HC_NOINLINE int hc_begin_(HC) {
     const hc_u32 item = hc_linear_group(hc) * hc_items_of_group(hc) + hc_linear_local(hc);
     GLOBAL hc_u32 *state = hc_item_state(hc, item);
-    hc_u32 done, taken, cursor = 0u;
+    hc_u32 last, done, taken, log = 0u, cursor = 0u;
     if (!hc_resumable_()) return 0;
-    if (HC_P(flags) & HC_FLAG_RESUMED) {
-        const hc_u32 last = hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED);
-        /* Cancelled in the launch before, or in this one already, by a work-item that is faster. */
-        if (last != HC_P(launch) - 1u && last != HC_P(launch)) return 1;
-    }
-    state[HC_ITEM_BARRIERS] = 0u;
+    /* Asked for at once: each comes from far. */
+    last = hc_load(hc_group_state(hc) + HC_GROUP_CANCELLED);
     done = taken = state[HC_ITEM_DONE] & ~HC_ITEM_SAVED;
-    if (HC_P(inbox) != 0u) {
-        const hc_u32 log = hc_mail_[HC_P(inbox) + item];
-        if (log != 0u) {
-            taken = hc_mail_[HC_P(inbox) + log];
-            cursor = HC_P(inbox) + log + 1u;
-        }
+    if (HC_P(inbox) != 0u) log = hc_mail_[HC_P(inbox) + item];
+    /* Cancelled in the launch before, or in this one already, by a work-item that is faster. */
+    if ((HC_P(flags) & HC_FLAG_RESUMED) && last != HC_P(launch) - 1u && last != HC_P(launch)) return 1;
+    state[HC_ITEM_BARRIERS] = 0u;
+    if (log != 0u) {
+        taken = hc_mail_[HC_P(inbox) + log];
+        cursor = HC_P(inbox) + log + 1u;
     }
     for (; taken < done; taken++) { /* the checkpoint knows them */
         const hc_u32 head = hc_mail_[cursor];

@@ -22,6 +22,10 @@ type relaunched struct {
 	ahead     int    // bytes of records that the first read of a launch takes, by what the last one left
 }
 
+// soon is how long a launch may take until somebody asks the driver about it, and looks whether the run is over. While the read that waits
+// for it is given to the driver, another question would only be in its way.
+const soon = time.Millisecond
+
 // errOutboxFull ends a kernel that cannot be started again to go on.
 var errOutboxFull = errors.New("it printed more than there is room for until its launch ends; all before that was delivered: a kernel that says HC_RESUMABLE waits for room")
 
@@ -177,6 +181,12 @@ func (t *relaunched) launch(ctx context.Context, kernel *hal.Kernel, first bool)
 		out.err = m.queue.Read(out.bytes, m.mail, 0)
 		close(read)
 	}()
+	late := time.NewTimer(soon)
+	select {
+	case <-read:
+	case <-late.C:
+	}
+	late.Stop()
 	running, err = r.await(ctx, watched{queue: m.queue, marked: read, abort: t.server.Abort, abandon: func() {}})
 	if running {
 		return nil, true, err

@@ -2,13 +2,64 @@ package relaunch
 
 import (
 	"encoding/binary"
+	"iter"
 
 	"github.com/dialtone-gpu/dialtone/hostcall/errno"
 	"github.com/dialtone-gpu/dialtone/hostcall/wire"
 )
 
+// logs are those of a run's work-items, by their numbers, in pages: a launch asks for most of them, one after the other.
+type logs struct {
+	pages []*[logPage]itemLog
+	count int
+}
+
+// logPage is how many have one memory.
+const logPage = 64
+
+func newLogs(items int) logs {
+	return logs{pages: make([]*[logPage]itemLog, (items+logPage-1)/logPage)}
+}
+
+// of gives a work-item's log, which it begins if there is none.
+func (l *logs) of(item uint32) *itemLog {
+	page := &l.pages[item/logPage]
+	if *page == nil {
+		*page = new([logPage]itemLog)
+	}
+	log := &(*page)[item%logPage]
+	if !log.begun {
+		log.begun = true
+		l.count++
+	}
+	return log
+}
+
+// drop ends a log.
+func (l *logs) drop(log *itemLog) {
+	*log = itemLog{}
+	l.count--
+}
+
+// all goes through the logs in the order of their work-items.
+func (l *logs) all() iter.Seq2[uint32, *itemLog] {
+	return func(yield func(uint32, *itemLog) bool) {
+		for i, page := range l.pages {
+			if page == nil {
+				continue
+			}
+			for j := range page {
+				if page[j].begun && !yield(uint32(i*logPage+j), &page[j]) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // itemLog is what the host knows of a work-item: the answers that a replay takes, as the inbox has them.
 type itemLog struct {
+	begun   bool   // the work-item has one
 	first   uint32 // number of the first answer that is kept
 	answers []uint32
 	pending bool   // a handler has its call

@@ -114,7 +114,7 @@ func decode(records []byte, launch uint32, items int) (calls []*request, breache
 			}
 		case wire.RecordCall:
 			if len(room) == 0 {
-				room = make([]request, min((n-at)/words, 64)+1)
+				room = make([]request, min((n-at)/(wire.RecordHead+words), 64)+1)
 			}
 			r := &room[0]
 			room = room[1:]

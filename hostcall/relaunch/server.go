@@ -49,17 +49,20 @@ type Server struct {
 	cancel context.CancelFunc
 
 	mutex   sync.Mutex
-	logs    map[uint32]*itemLog // of the work-items that have made calls with answers
-	kept    int                 // bytes in logs
-	open    int                 // requests that have no answer yet, or are not delivered
-	fresh   int                 // answers that no launch has seen
+	logs    logs // of the work-items that have made calls with answers
+	kept    int  // bytes in logs
+	open    int  // requests that have no answer yet, or are not delivered
+	fresh   int  // answers that no launch has seen
 	backlog []*job
 	workers int  // goroutines that serve
 	growing bool // somebody looks whether there should be more
 	done    int  // jobs that ended
 	err     error
 	changed chan struct{} // gets a token when one of these changes
-	inline  *call.Call    // of the handlers that Take calls itself
+
+	// Of Take, for the handlers that it calls itself.
+	inline call.Call
+	quick  []*request
 
 	group  sync.WaitGroup // goroutines
 	served atomic.Uint64
@@ -79,8 +82,12 @@ func New(ctx context.Context, table *call.Table, opts Options) *Server {
 	if opts.Name == nil {
 		opts.Name = name
 	}
-	s := &Server{table: table, opts: opts, logs: map[uint32]*itemLog{}, changed: make(chan struct{}, 1)}
+	s := &Server{table: table, opts: opts, changed: make(chan struct{}, 1)}
+	if opts.Resumable {
+		s.logs = newLogs(opts.Items)
+	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.inline.Context = s.ctx
 	return s
 }
 
@@ -185,12 +192,9 @@ func (s *Server) take(calls []*request) {
 	var printed map[uint32]*job // by descriptor
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for i, r := range calls {
-		l := s.logs[r.item]
-		if l == nil {
-			l = &itemLog{}
-			s.logs[r.item] = l
-		}
+	s.quick = s.quick[:0]
+	for _, r := range calls {
+		l := s.logs.of(r.item)
 		if l.pending {
 			continue // it has a call open: this is no client of ours
 		}
@@ -213,12 +217,7 @@ func (s *Server) take(calls []*request) {
 		case e.Inline && !r.withBytes():
 			l.pending = true
 			s.open++
-			s.mutex.Unlock()
-			if s.inline == nil {
-				s.inline = &call.Call{Context: s.ctx}
-			}
-			s.call(s.inline, e, calls[i:i+1], nil)
-			s.mutex.Lock()
+			s.quick = append(s.quick, r)
 		default:
 			s.join(l, r)
 			l.pending = true
@@ -244,6 +243,22 @@ func (s *Server) take(calls []*request) {
 		}
 	}
 	s.start(append(jobs, last...))
+	s.mutex.Unlock()
+	defer s.mutex.Lock()
+	for rest := s.quick; len(rest) > 0; {
+		n := alike(rest)
+		s.call(&s.inline, s.table.Find(rest[0].op()), rest[:n], nil)
+		rest = rest[n:]
+	}
+}
+
+// alike is how many requests at the beginning can be the lanes of one call.
+func alike(requests []*request) int {
+	n := 1
+	for n < min(len(requests), wire.MaxLanes) && requests[n].call == requests[0].call {
+		n++
+	}
+	return n
 }
 
 // drop forgets the answers of groups that are not started again: those without a call of the launch or an open one.
@@ -261,15 +276,15 @@ func (s *Server) drop(calls []*request) {
 	if groups := (uint32(s.opts.Items) + group - 1) / group; uint32(len(live)) == groups {
 		return
 	}
-	for item, l := range s.logs {
+	for item, l := range s.logs.all() {
 		if l.pending || l.waits {
 			live[item/group] = true
 		}
 	}
-	for item, l := range s.logs {
+	for item, l := range s.logs.all() {
 		if !live[item/group] {
 			s.kept -= 4*len(l.answers) + len(l.partial)
-			delete(s.logs, item)
+			s.logs.drop(l)
 		}
 	}
 }
@@ -428,8 +443,8 @@ func (s *Server) run(c *call.Call, j *job, room []byte) {
 	}()
 	for rest := j.requests; len(rest) > 0; {
 		n := 1
-		for prints(rest[0].op()) && n < min(len(rest), wire.MaxLanes) && rest[n].call == rest[0].call {
-			n++
+		if prints(rest[0].op()) {
+			n = alike(rest)
 		}
 		e := j.entry
 		if e == nil {
@@ -505,7 +520,7 @@ func (s *Server) settle(c *call.Call, lanes []*request) {
 			}
 			continue
 		}
-		l := s.logs[r.item]
+		l := s.logs.of(r.item)
 		l.pending = false
 		var words [wire.MaxWords]uint32
 		out := words[:c.Out]
@@ -569,12 +584,12 @@ func (s *Server) Inbox(b []byte) []byte {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.fresh = 0
-	if len(s.logs) == 0 {
+	if s.logs.count == 0 {
 		return b
 	}
 	start := len(b)
 	b = append(b, make([]byte, 4*s.opts.Items)...)
-	for item, l := range s.logs {
+	for item, l := range s.logs.all() {
 		binary.LittleEndian.PutUint32(b[start+4*int(item):], uint32(len(b)-start)/4)
 		b = l.appendTo(b)
 		l.waits = l.pending
