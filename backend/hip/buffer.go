@@ -20,7 +20,7 @@ type buffer struct {
 	freed  atomic.Bool
 }
 
-// Alloc reserves memory: hipMalloc, hipHostMalloc, "Memory Management".
+// Alloc reserves memory: hipMalloc, hipHostMalloc, "Memory Management"; hipMallocManaged, "Managed Memory".
 func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) {
 	g := d.gpu
 	if err := d.usable(); err != nil {
@@ -38,6 +38,24 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 		op = "hipHostMalloc"
 		r = g.with(func() result {
 			b.host, b.device, r = g.api.hostAlloc(size)
+			return r
+		})
+	case hal.Managed:
+		op = "hipMallocManaged"
+		if g.api.MallocManaged == 0 || g.api.MemGetInfo == 0 {
+			return nil, fmt.Errorf("%s: %s memory: %w", g.uri, kind, hal.ErrUnsupported)
+		}
+		r = g.with(func() result {
+			// It may be more than the device's memory, and then goes to and fro: nothing here wants that silently.
+			var free, total uintptr
+			if r := code(g.api.MemGetInfo.Call(uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total)))); r != success {
+				return r
+			}
+			if uintptr(size) > free {
+				return outOfMemory
+			}
+			r := code(g.api.MallocManaged.Call(uintptr(unsafe.Pointer(&b.device)), uintptr(size), memAttachGlobal))
+			b.host = b.device
 			return r
 		})
 	default:

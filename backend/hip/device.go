@@ -163,6 +163,9 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 	if attr(attrCanMapHostMemory) != 0 {
 		info.Kinds = append(info.Kinds, hal.HostCoherent)
 	}
+	if attr(attrManagedMemory) != 0 && attr(attrConcurrentManaged) != 0 && d.MallocManaged != 0 && d.MemGetInfo != 0 {
+		info.Kinds = append(info.Kinds, hal.Managed)
+	}
 	var lim limits
 	for i := range 3 {
 		lim.grid[i], lim.group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))

@@ -87,7 +87,7 @@ func TestUnknownAttributes(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	d := needStandIn(t)
 	dev := open(t)
-	standInFaults(t, d, "hipMalloc=2,hipHostMalloc=2")
+	standInFaults(t, d, "hipMalloc=2,hipHostMalloc=2,hipMallocManaged=2")
 	for _, kind := range dev.Info().Kinds {
 		if _, err := dev.Alloc(kind, 4096); !errors.Is(err, hal.ErrOutOfMemory) || !strings.Contains(err.Error(), "4096 bytes of "+kind.String()) {
 			t.Errorf("%s: %v", kind, err)

@@ -210,6 +210,7 @@ func TestConstants(t *testing.T) {
 		"hipDeviceAttributeMaxGridDimZ": attrMaxGridDimX + 2, "hipDeviceAttributeMaxThreadsPerBlock": attrMaxThreadsPerBlock,
 		"hipDeviceAttributeMaxThreadsPerMultiProcessor": attrMaxThreadsPerCU, "hipDeviceAttributeMultiprocessorCount": attrComputeUnits,
 		"hipDeviceAttributeWarpSize": attrWarpSize, "hipDeviceAttributeGcnArchName": attrGcnArchName,
+		"hipDeviceAttributeManagedMemory": attrManagedMemory, "hipDeviceAttributeConcurrentManagedAccess": attrConcurrentManaged, "hipMemAttachGlobal": memAttachGlobal,
 		"hipHostMallocPortable": hostMallocPortable, "hipHostMallocMapped": hostMallocMapped, "hipHostMallocCoherent": hostMallocCoherent,
 		"hipStreamNonBlocking": streamNonBlocking, "hipEventDisableTiming": eventDisableTiming,
 		"HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK": funcMaxThreads, "hipDeviceAttributeCanUseStreamWaitValue": attrStreamWaitValue,
@@ -349,7 +350,7 @@ func TestFacts(t *testing.T) {
 	if f := facts["WarpSize"]; f.Value != "32" || f.Source != "hipDeviceGetAttribute(87)" {
 		t.Errorf("%+v", f)
 	}
-	if f := facts["ManagedMemory"]; f.Value != "" || f.Error != "hipErrorInvalidValue (1)" { // the stand-in does not know it
+	if f := facts["HostNativeAtomicSupported"]; f.Value != "" || f.Error != "hipErrorInvalidValue (1)" { // the stand-in does not know it
 		t.Errorf("%+v", f)
 	}
 	if facts["driver_version"].Value != d.version.String() || facts["arch"].Value == "" {

@@ -42,6 +42,8 @@ type driverTable struct {
 	HostMalloc           dl.Func `sym:"hipHostMalloc"`
 	HostGetDevicePointer dl.Func `sym:"hipHostGetDevicePointer"`
 	HostFree             dl.Func `sym:"hipHostFree"`
+	MallocManaged        dl.Func `sym:"hipMallocManaged" optional:"true"`
+	MemGetInfo           dl.Func `sym:"hipMemGetInfo" optional:"true"`
 	ExtMalloc            dl.Func `sym:"hipExtMallocWithFlags" optional:"true"`
 	MemcpyHtoDAsync      dl.Func `sym:"hipMemcpyHtoDAsync"`
 	MemcpyDtoHAsync      dl.Func `sym:"hipMemcpyDtoHAsync"`
@@ -82,6 +84,8 @@ type hiprtcTable struct {
 // hipDeviceAttribute_t of hip_runtime_api.h. Its numbers have nothing to do with CUDA's.
 const (
 	attrCanMapHostMemory   = 3
+	attrConcurrentManaged  = 9
+	attrManagedMemory      = 24
 	attrMaxBlockDimX       = 26 // Y 27, Z 28
 	attrMaxGridDimX        = 29 // Y 30, Z 31
 	attrMaxThreadsPerBlock = 56
@@ -95,6 +99,7 @@ const (
 
 // Flags and enumerators of the same header.
 const (
+	memAttachGlobal    = 1          // hipMemAttachGlobal
 	hostMallocPortable = 1          // hipHostMallocPortable
 	hostMallocMapped   = 2          // hipHostMallocMapped
 	hostMallocCoherent = 0x40000000 // hipHostMallocCoherent

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dialtone-gpu/dialtone/capabilities"
-	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 )
 
 // schema is the version of the JSON that commands print. It changes when something is renamed, removed or means something else.
@@ -41,16 +41,17 @@ listed beneath with the reason.`,
 		Args: between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.stage("looking for devices")
-			infos, missing := hal.Devices(cmd.Context())
+			infos, missing, err := probe.List(cmd.Context(), nil) // a driver that crashes or hangs does so elsewhere
 			p.progress.done()
+			if err != nil {
+				return err
+			}
 			report := devicesJSON{Schema: schema, Devices: []capabilities.Description{}, Missing: []missingJSON{}}
 			for _, i := range infos {
 				report.Devices = append(report.Devices, capabilities.Describe(i))
 			}
-			for _, name := range hal.Backends() {
-				if err := missing[name]; err != nil {
-					report.Missing = append(report.Missing, missingJSON{name, err.Error()})
-				}
+			for _, m := range missing {
+				report.Missing = append(report.Missing, missingJSON{m.Backend, m.Reason})
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), report)

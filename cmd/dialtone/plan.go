@@ -86,7 +86,13 @@ which may be of another machine.`,
 				}
 				return show(planOf(d.Description, d.Set(), policy))
 			}
-			return p.on(cmd.Context(), strings.Join(args, ""), func(ctx context.Context, dev *hal.Device) error {
+			device := strings.Join(args, "")
+			if device == "" { // found in other processes: a driver that crashes is not this one's end
+				if device, err = p.best(cmd.Context()); err != nil {
+					return deviceError(err)
+				}
+			}
+			return p.on(cmd.Context(), device, func(ctx context.Context, dev *hal.Device) error {
 				info := dev.Info()
 				p.stage("probing %s", info.URI)
 				found, err := probe.Device(ctx, dev)

@@ -122,9 +122,12 @@ func (o Policy) Make(device string, set capabilities.Set) Plan {
 	p.Transport, p.Reason = r.transport()
 	if p.Transport != Mailbox {
 		p.Obstacle = "the host and a running kernel do not see each other's writes"
-		if f := r.set[capabilities.CommMailbox]; len(f.Facts) > 0 && !r.has(f.ID) {
+		switch f := r.set[capabilities.CommMailbox]; {
+		case f.State == capabilities.Claimed && !r.has(f.ID):
+			p.Obstacle = "nobody has seen that they do: it is only claimed"
+		case len(f.Facts) > 0 && !r.has(f.ID):
 			p.Obstacle = strings.TrimSpace(f.Facts[0].Source + ": " + f.Facts[0].Value + f.Facts[0].Error)
-		} else if o.Transport != "" {
+		case o.Transport != "":
 			p.Obstacle = "the policy asks for the transport " + string(o.Transport)
 		}
 	}

@@ -130,7 +130,9 @@ func (s *survey) list(ctx context.Context, r *capabilities.Report) ([]hal.Info, 
 				for _, d := range m.Devices {
 					found[i] = append(found[i], d.Restore())
 				}
-				missing[i] = m.Missing
+				if m.Missing != "" { // another word follows
+					missing[i] = m.Missing
+				}
 			})
 			if end != nil {
 				missing[i] = fmt.Sprintf("looking for its devices: %v", end)

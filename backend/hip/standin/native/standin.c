@@ -156,7 +156,7 @@ ASK(hipDeviceGetPCIBusId, d, (char *to, int n, int d), { snprintf(to, (size_t)n,
 ASK(hipDeviceTotalMem, d, (size_t *n, hipDevice_t d), { *n = (size_t)1 << 30; })
 ASK(hipDeviceGetAttribute, (long)a, (int *v, hipDeviceAttribute_t a, int d), {
     switch ((int)a) {
-    case hipDeviceAttributeCanMapHostMemory: *v = 1; break;
+    case hipDeviceAttributeCanMapHostMemory: case hipDeviceAttributeManagedMemory: case hipDeviceAttributeConcurrentManagedAccess: *v = 1; break;
     case hipDeviceAttributeMaxBlockDimX: case hipDeviceAttributeMaxBlockDimY: case hipDeviceAttributeMaxBlockDimZ: *v = 1024; break;
     case hipDeviceAttributeMaxGridDimX: case hipDeviceAttributeMaxGridDimY: case hipDeviceAttributeMaxGridDimZ: *v = 0x7fffffff; break;
     case hipDeviceAttributeMaxThreadsPerBlock: case hipDeviceAttributeMaxThreadsPerMultiProcessor: *v = 1024; break;
@@ -371,6 +371,11 @@ CALL(hipFree, -1, (void *p), {
     drain(current);
     if (p == signal_memory) signal_memory = 0;
     free(p);
+})
+CALL(hipMemGetInfo, -1, (size_t *free, size_t *total), { *free = *total = (size_t)1 << 30; })
+CALL(hipMallocManaged, (long)flags, (void **p, size_t n, unsigned flags), {
+    if (flags != hipMemAttachGlobal) { r = hipErrorInvalidValue; break; }
+    if (n > (size_t)1 << 30 || posix_memalign(p, 4096, n)) r = hipErrorOutOfMemory;
 })
 CALL(hipHostMalloc, (long)flags, (void **p, size_t n, unsigned flags), {
     if (flags & ~(unsigned)(hipHostMallocPortable | hipHostMallocMapped | hipHostMallocCoherent)) { r = hipErrorInvalidValue; break; }
