@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/dialtone-gpu/dialtone/hal"
@@ -71,12 +72,23 @@ var flags = []string{
 	"-Werror=implicit-function-declaration", "-Werror=implicit-int", "-Werror=int-conversion", "-Werror=incompatible-pointer-types",
 }
 
+// quoting has clang give no lines of the text that it compiles, in which the user's are rewritten; gcc looks for the user's own.
+const quoting = "-fno-caret-diagnostics"
+
+// clang says whether it is clang, as what is called cc and gcc on macOS is.
+func (c compiler) clang() bool {
+	return strings.Contains(filepath.Base(c.path), "clang") || runtime.GOOS == "darwin" && slices.Contains([]string{"cc", "gcc"}, filepath.Base(c.path))
+}
+
 // tcc says whether it is the Tiny C Compiler.
 func (c compiler) tcc() bool { return strings.Contains(filepath.Base(c.path), "tcc") }
 
 func (c compiler) flags() []string {
 	if c.tcc() {
 		return []string{"-std=c11", "-shared", "-w"}
+	}
+	if c.clang() {
+		return append(slices.Clone(flags), quoting)
 	}
 	return flags
 }

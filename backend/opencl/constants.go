@@ -20,6 +20,7 @@ const (
 	deviceMaxComputeUnits   = 0x1002
 	deviceMaxWorkGroupSize  = 0x1004
 	deviceMaxWorkItemSizes  = 0x1005
+	deviceLocalMemSize      = 0x1023
 	deviceMaxMemAllocSize   = 0x1010
 	deviceSingleFPConfig    = 0x101B
 	deviceGlobalMemSize     = 0x101F
@@ -64,6 +65,7 @@ const (
 	// clGetKernelInfo, clGetKernelWorkGroupInfo.
 	kernelNumArgs       = 0x1191
 	kernelWorkGroupSize = 0x11B0
+	kernelLocalMemSize  = 0x11B2
 
 	// clGetEventInfo: 0 is CL_COMPLETE, more is under way, less is an error code.
 	eventCommandExecutionStatus = 0x11D3

@@ -52,7 +52,7 @@ var questions = []question{
 	{0x101D, "CL_DEVICE_GLOBAL_MEM_CACHELINE_SIZE", asNumber, false, ""},
 	{0x101E, "CL_DEVICE_GLOBAL_MEM_CACHE_SIZE", asNumber, false, ""},
 	{0x101F, "CL_DEVICE_GLOBAL_MEM_SIZE", asNumber, false, ""},
-	{0x1023, "CL_DEVICE_LOCAL_MEM_SIZE", asNumber, false, ""},
+	{deviceLocalMemSize, "CL_DEVICE_LOCAL_MEM_SIZE", asNumber, false, ""},
 	{0x1024, "CL_DEVICE_ERROR_CORRECTION_SUPPORT", asNumber, false, ""},
 	{0x1025, "CL_DEVICE_PROFILING_TIMER_RESOLUTION", asNumber, false, ""},
 	{0x1027, "CL_DEVICE_AVAILABLE", asNumber, false, ""},

@@ -126,6 +126,13 @@ func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 		return nil, err
 	}
 	k.idle = append(k.idle, first)
+	// PoCL ends the process at the launch of such a kernel.
+	need, has := number(query(d.GetKernelWorkGroupInfo, first.handle, d.handle, kernelLocalMemSize)), number(query(d.GetDeviceInfo, d.handle, 0, deviceLocalMemSize))
+	if has > 0 && need > has {
+		d.ReleaseKernel.Int(first.handle)
+		return nil, &hal.Error{Op: "find kernel", Backend: backendName, Device: d.info.URI, Kernel: name,
+			Err: fmt.Errorf("%w: it wants %d bytes of shared memory for each group, and the device has %d: declare less SHARED", hal.ErrInvalid, need, has)}
+	}
 	k.args = int(number(query(d.GetKernelInfo, first.handle, 0, kernelNumArgs)))
 	k.maxGroup = int(number(query(d.GetKernelWorkGroupInfo, first.handle, d.handle, kernelWorkGroupSize)))
 	m.kernels[name] = k

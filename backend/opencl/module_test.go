@@ -136,3 +136,26 @@ func TestCompileWhileRunning(t *testing.T) {
 	}
 	release()
 }
+
+// TestTooMuchShared: a kernel that wants more shared memory than there is has an error, at the latest when it is asked for. Its launch would end PoCL's process.
+func TestTooMuchShared(t *testing.T) {
+	d := open(t, usual)
+	has := ""
+	for _, f := range d.Facts(t.Context()) {
+		if f.Name == "CL_DEVICE_LOCAL_MEM_SIZE" {
+			has = f.Value
+		}
+	}
+	m, err := d.Compile(t.Context(), hal.Source{Name: "user.kernel.c",
+		Text: prelude + "KERNEL void big(__global int *p) { __local char a[" + has + " + 64]; a[get_local_id(0)] = 1; barrier(CLK_LOCAL_MEM_FENCE); p[0] = a[0]; }\n"})
+	if err != nil {
+		if has == "" || !strings.Contains(err.Error(), "user.kernel.c") {
+			t.Errorf("with %q bytes: %v", has, err)
+		}
+		return
+	}
+	defer m.Close()
+	if _, err := m.Kernel("big"); !errors.Is(err, hal.ErrInvalid) || !strings.Contains(err.Error(), "shared memory") {
+		t.Errorf("with %s bytes: %v", has, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,9 @@ func (p *process) policy(j job) (policy.Policy, error) {
 		if err != nil {
 			return allowed, usagef("--env: %w", err)
 		}
-		allowed.Env = append(allowed.Env, v)
+		name, _, _ := strings.Cut(v, "=")
+		// The last of a name counts, as elsewhere.
+		allowed.Env = append(slices.DeleteFunc(allowed.Env, func(other string) bool { return strings.HasPrefix(other, name+"=") }), v)
 	}
 	return allowed, usage(allowed.Check())
 }
