@@ -121,13 +121,17 @@ func (p *prober) unknown(id capabilities.ID, source, format string, a ...any) {
 
 // lacks settles what the kernel language here has no words for: no, but open where the driver claims it, since nothing has tried that.
 func (p *prober) lacks(ctx context.Context, what string, ids ...capabilities.ID) {
-	dialect := p.device.Info().Dialect
+	p.beyond(ctx, "kernel dialect", fmt.Sprintf("the dialect %s has no %s", p.device.Info().Dialect, what), ids...)
+}
+
+// beyond is the same for what cannot be tried here for another reason.
+func (p *prober) beyond(ctx context.Context, source, why string, ids ...capabilities.ID) {
 	claims := capabilities.Claims(p.device.Info(), p.device.Facts(ctx))
 	for _, id := range ids {
 		if claims[id].State == capabilities.Claimed {
-			p.unknown(id, "kernel dialect", "not tried: the driver claims it, the dialect %s has no %s", dialect, what)
+			p.unknown(id, source, "not tried: the driver claims it, %s", why)
 		} else {
-			p.note(id, capabilities.No, 0, 0, "kernel dialect", "the dialect %s has no %s", dialect, what)
+			p.note(id, capabilities.No, 0, 0, source, "%s", why)
 		}
 	}
 }
