@@ -2,6 +2,7 @@ package hal
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -15,17 +16,18 @@ type Fact struct {
 }
 
 // Teller is a DriverDevice that tells what its driver says, fact by fact. Facts asks and changes nothing; it gives
-// every answer, those that nobody interprets yet too, and a query that fails is a Fact with an Error.
+// every answer, those that nobody interprets yet too, and a query that fails is a Fact with an Error. Each comes as soon as the driver
+// has given it: the next query may be one from which the driver does not come back.
 type Teller interface {
-	Facts(ctx context.Context) []Fact
+	Facts(ctx context.Context) iter.Seq[Fact]
 }
 
-// Facts are the raw facts of the driver, nil where the backend tells none.
-func (d *Device) Facts(ctx context.Context) []Fact {
+// Facts are the raw facts of the driver as it gives them, none where the backend tells none.
+func (d *Device) Facts(ctx context.Context) iter.Seq[Fact] {
 	if t, ok := d.driver.(Teller); ok {
 		return t.Facts(ctx)
 	}
-	return nil
+	return func(func(Fact) bool) {}
 }
 
 // Trial does once what the portable API has no call for, and cleans up.

@@ -197,7 +197,7 @@ func TestSilentDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if facts, trials := d.Facts(t.Context()), d.Trials(); facts != nil || trials != nil {
+	if facts, trials := slices.Collect(d.Facts(t.Context())), d.Trials(); facts != nil || trials != nil {
 		t.Errorf("%v, %v", facts, trials)
 	}
 }

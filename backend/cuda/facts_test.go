@@ -33,7 +33,7 @@ func TestAttributeNames(t *testing.T) {
 func TestGPUFacts(t *testing.T) {
 	d := open(t)
 	by := map[string]hal.Fact{}
-	for _, f := range d.Facts(t.Context()) {
+	for f := range d.Facts(t.Context()) {
 		if _, twice := by[f.Name]; twice || f.Source == "" || f.Value != "" && f.Error != "" {
 			t.Errorf("%+v", f)
 		}

@@ -3,6 +3,7 @@ package hip
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -26,32 +27,47 @@ var attributes = map[int]string{
 	attrWallClockRate: "WallClockRate", 10018: "NumberOfXccs",
 }
 
+var _ hal.Teller = (*device)(nil)
+
 // Facts asks for each attribute that is known by name. One that the driver refuses is a fact too. "Device Management":
 // hipDeviceGetAttribute.
-func (d *device) Facts(ctx context.Context) []hal.Fact {
-	api := d.gpu.api
-	facts := []hal.Fact{
-		{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
-		{Name: "driver_library", Source: "dlopen", Value: api.path},
-		{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
-		{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
-		{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
-		{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
-	}
-	for _, n := range slices.Sorted(maps.Keys(attributes)) {
-		if ctx.Err() != nil {
-			break
+func (d *device) Facts(ctx context.Context) iter.Seq[hal.Fact] {
+	return func(yield func(hal.Fact) bool) {
+		api := d.gpu.api
+		known := []hal.Fact{
+			{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
+			{Name: "driver_library", Source: "dlopen", Value: api.path},
+			{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
+			{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
+			{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
+			{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
 		}
-		var v [2]int32 // some are written as 8 bytes
-		start := time.Now()
-		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
-		f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
-		if r == success {
-			f.Value = fmt.Sprint(v[0])
-		} else {
-			f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
+		for _, f := range known {
+			if !yield(f) {
+				return
+			}
 		}
-		facts = append(facts, f)
+		for _, n := range slices.Sorted(maps.Keys(attributes)) {
+			if ctx.Err() != nil {
+				break
+			}
+			var v [2]int32 // some are written as 8 bytes
+			start := time.Now()
+			r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
+			f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
+			if r == success {
+				f.Value = fmt.Sprint(v[0])
+			} else {
+				f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
+			}
+			if !yield(f) {
+				return
+			}
+		}
+		for _, f := range api.fileFacts() {
+			if !yield(f) {
+				return
+			}
+		}
 	}
-	return append(facts, api.fileFacts()...)
 }

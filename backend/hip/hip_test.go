@@ -344,7 +344,7 @@ func TestErrors(t *testing.T) {
 func TestFacts(t *testing.T) {
 	d := needStandIn(t)
 	facts := map[string]hal.Fact{}
-	for _, f := range open(t).Facts(t.Context()) {
+	for f := range open(t).Facts(t.Context()) {
 		facts[f.Name] = f
 	}
 	if f := facts["WarpSize"]; f.Value != "32" || f.Source != "hipDeviceGetAttribute(87)" {

@@ -1,6 +1,7 @@
 package metal_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 func told(t *testing.T, d *hal.Device) map[string]hal.Fact {
 	t.Helper()
 	all := map[string]hal.Fact{}
-	for _, f := range d.Facts(t.Context()) {
+	for f := range d.Facts(t.Context()) {
 		if _, twice := all[f.Name]; twice || f.Name == "" || f.Source == "" || f.Value != "" && f.Error != "" {
 			t.Errorf("%+v", f)
 		}
@@ -39,7 +40,7 @@ func TestFacts(t *testing.T) {
 	if host, gpu, two := strings.Cut(all["sampleTimestamps"].Value, " "); !two || host == "0" || gpu == "0" {
 		t.Errorf("timestamps: %+v", all["sampleTimestamps"])
 	}
-	claims := capabilities.Claims(d.Info(), d.Facts(t.Context()))
+	claims := capabilities.Claims(d.Info(), slices.Collect(d.Facts(t.Context())))
 	for id, want := range map[capabilities.ID]capabilities.State{
 		capabilities.MemUnified: capabilities.Claimed, capabilities.Atomic64: capabilities.Claimed, capabilities.FileReadDirect: capabilities.Claimed,
 		capabilities.SyncTimeline: capabilities.No, capabilities.MemRegister: capabilities.No, capabilities.ArgsBindless: capabilities.No,
@@ -50,7 +51,7 @@ func TestFacts(t *testing.T) {
 		}
 	}
 	must(t, d.Close())
-	if facts := d.Facts(t.Context()); facts != nil {
+	if facts := slices.Collect(d.Facts(t.Context())); facts != nil {
 		t.Errorf("a closed device says %+v", facts)
 	}
 }
@@ -70,7 +71,7 @@ func TestFactsOfAnOldSystem(t *testing.T) {
 	if all["name"].Value != "Stand-in GPU" || all["maxThreadsPerThreadgroup"].Value != "1024 1024 1024" || all["newIOCommandQueueWithDescriptor:error:"].Value != "0" {
 		t.Errorf("%+v", all)
 	}
-	claims := capabilities.Claims(d.Info(), d.Facts(t.Context()))
+	claims := capabilities.Claims(d.Info(), slices.Collect(d.Facts(t.Context())))
 	for id, want := range map[capabilities.ID]capabilities.State{
 		capabilities.MemUnified: capabilities.Unknown, capabilities.Atomic64: capabilities.Unknown, capabilities.FileReadDirect: capabilities.No,
 	} {

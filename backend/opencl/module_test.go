@@ -141,7 +141,7 @@ func TestCompileWhileRunning(t *testing.T) {
 func TestTooMuchShared(t *testing.T) {
 	d := open(t, usual)
 	has := ""
-	for _, f := range d.Facts(t.Context()) {
+	for f := range d.Facts(t.Context()) {
 		if f.Name == "CL_DEVICE_LOCAL_MEM_SIZE" {
 			has = f.Value
 		}

@@ -115,7 +115,9 @@ func (c *child) probe(ctx context.Context, o order) {
 	c.say(m)
 	if o.Facts {
 		c.say(message{Begin: "facts"})
-		c.say(message{Facts: dev.Facts(ctx)})
+		for f := range dev.Facts(ctx) {
+			c.say(message{Facts: []capabilities.Fact{f}})
+		}
 	}
 	p := &prober{device: dev, set: capabilities.Set{}, storage: o.Storage}
 	for _, id := range o.Proven {

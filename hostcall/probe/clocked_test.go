@@ -2,7 +2,9 @@ package probe_test
 
 import (
 	"context"
+	"iter"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,11 +53,11 @@ type clockedDevice struct{ hal.DriverDevice }
 
 func (d clockedDevice) Info() hal.Info { return renamed(d.DriverDevice.Info()) }
 
-func (clockedDevice) Facts(context.Context) []hal.Fact {
-	return []hal.Fact{
+func (clockedDevice) Facts(context.Context) iter.Seq[hal.Fact] {
+	return slices.Values([]hal.Fact{
 		{Name: "CL_PLATFORM_HOST_TIMER_RESOLUTION", Source: "test", Value: "1"},
 		{Name: "CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", Source: "test", Value: os.Getenv(clockedVariable)},
-	}
+	})
 }
 
 // TestClaimsBeyondTheDialect: what kernels cannot say is no failed trial of what a driver claims.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 	"testing"
@@ -28,6 +29,7 @@ var accidents = []struct {
 	{"", "refuse"},
 	{"", "die"},
 	{"guarded", "lie"},
+	{"", "mute"},
 }
 
 const (
@@ -40,6 +42,7 @@ const (
 	refusing
 	dying
 	lying
+	mute // after its first answer
 )
 
 func init() {
@@ -116,9 +119,13 @@ type hostileDevice struct {
 
 func (d hostileDevice) Info() hal.Info { return disguise(d.DriverDevice.Info(), d.ordinal) }
 
-func (d hostileDevice) Facts(context.Context) []hal.Fact {
+func (d hostileDevice) Facts(context.Context) iter.Seq[hal.Fact] {
 	fmt.Print("a driver that prints without an end of line")
-	return []hal.Fact{{Name: "temper", Source: "test", Value: "bad"}}
+	return func(yield func(hal.Fact) bool) {
+		if yield(hal.Fact{Name: "temper", Source: "test", Value: "bad"}) && accidents[d.ordinal].what == "mute" {
+			select {}
+		}
+	}
 }
 
 func (d hostileDevice) Trials() []hal.Trial {

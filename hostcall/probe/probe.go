@@ -126,7 +126,7 @@ func (p *prober) lacks(ctx context.Context, what string, ids ...capabilities.ID)
 
 // beyond is the same for what cannot be tried here for another reason.
 func (p *prober) beyond(ctx context.Context, source, why string, ids ...capabilities.ID) {
-	claims := capabilities.Claims(p.device.Info(), p.device.Facts(ctx))
+	claims := capabilities.Claims(p.device.Info(), slices.Collect(p.device.Facts(ctx)))
 	for _, id := range ids {
 		if claims[id].State == capabilities.Claimed {
 			p.unknown(id, source, "not tried: the driver claims it, %s", why)

@@ -362,9 +362,7 @@ func (d *surveyed) run(ctx context.Context, probes []probe) (left []probe, opene
 		if m.Error != "" {
 			refused = m.Error
 		}
-		if m.Facts != nil {
-			d.Facts, d.asked = m.Facts, true
-		}
+		d.Facts = append(d.Facts, m.Facts...)
 		for _, f := range m.Findings {
 			d.settle(f)
 		}

@@ -112,6 +112,14 @@ func TestDriversThatHang(t *testing.T) {
 	want(t, d, capabilities.MemPageable, capabilities.Unknown, "tainted")
 }
 
+// TestDriversThatFallSilent: what a driver has said before it hangs over a question stays.
+func TestDriversThatFallSilent(t *testing.T) {
+	d := survey(t, probe.Options{Depth: capabilities.DepthDeclared, Limit: 3 * time.Second}, mute)[mute]
+	if len(d.Facts) != 1 || d.Facts[0].Value != "bad" || len(d.Troubles) != 1 || !strings.Contains(d.Troubles[0], "step facts it took too long") {
+		t.Errorf("%q %+v", d.Troubles, d.Facts)
+	}
+}
+
 // TestLostDevices: after the loss of a device nothing else is asked of it.
 func TestLostDevices(t *testing.T) {
 	d := survey(t, probe.Options{}, losing)[losing]
