@@ -19,15 +19,25 @@ type Fact struct {
 // every answer, those that nobody interprets yet too, and a query that fails is a Fact with an Error. Each comes as soon as the driver
 // has given it: the next query may be one from which the driver does not come back.
 type Teller interface {
-	Facts(ctx context.Context) iter.Seq[Fact]
+	Facts(ctx context.Context, tell func(Fact))
 }
 
 // Facts are the raw facts of the driver as it gives them, none where the backend tells none.
 func (d *Device) Facts(ctx context.Context) iter.Seq[Fact] {
-	if t, ok := d.driver.(Teller); ok {
-		return t.Facts(ctx)
+	return func(yield func(Fact) bool) {
+		t, ok := d.driver.(Teller)
+		if !ok {
+			return
+		}
+		ctx, enough := context.WithCancel(ctx)
+		defer enough()
+		wanted := true
+		t.Facts(ctx, func(f Fact) {
+			if wanted = wanted && yield(f); !wanted {
+				enough()
+			}
+		})
 	}
-	return func(func(Fact) bool) {}
 }
 
 // Trial does once what the portable API has no call for, and cleans up.

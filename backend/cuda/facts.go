@@ -3,7 +3,6 @@ package cuda
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 	"unsafe"
 
@@ -59,45 +58,36 @@ var _ hal.Teller = (*device)(nil)
 // Facts asks for every attribute by number, up to far past those that are documented: what the driver knows and this table does not
 // is kept as attribute_N. A documented one that the driver refuses is a fact too. Page "Device Management": cuDeviceGetAttribute;
 // page "Peer Context Memory Access": cuDeviceCanAccessPeer, cuDeviceGetP2PAttribute.
-func (d *device) Facts(ctx context.Context) iter.Seq[hal.Fact] {
-	return func(yield func(hal.Fact) bool) {
-		api, handle := d.context.api, d.context.device
-		known := []hal.Fact{
-			{Name: "driver_version", Source: "cuDriverGetVersion", Value: fmt.Sprint(api.version)},
-			{Name: "driver_library", Source: "dlopen", Value: api.path},
-			{Name: "kernel_module", Source: "/proc/driver/nvidia/version", Value: moduleVersion()},
-			{Name: "name", Source: "cuDeviceGetName", Value: d.info.Name},
-			{Name: "uuid", Source: "cuDeviceGetUuid", Value: d.info.UUID},
-			{Name: "pci", Source: "cuDeviceGetPCIBusId", Value: d.info.PCI},
+func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
+	api, handle := d.context.api, d.context.device
+	for _, f := range []hal.Fact{
+		{Name: "driver_version", Source: "cuDriverGetVersion", Value: fmt.Sprint(api.version)},
+		{Name: "driver_library", Source: "dlopen", Value: api.path},
+		{Name: "kernel_module", Source: "/proc/driver/nvidia/version", Value: moduleVersion()},
+		{Name: "name", Source: "cuDeviceGetName", Value: d.info.Name},
+		{Name: "uuid", Source: "cuDeviceGetUuid", Value: d.info.UUID},
+		{Name: "pci", Source: "cuDeviceGetPCIBusId", Value: d.info.PCI},
+	} {
+		tell(f)
+	}
+	for n := 1; n <= lastAttribute && ctx.Err() == nil; n++ {
+		var v int32
+		start := time.Now()
+		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v)), uintptr(n), handle))
+		f := hal.Fact{Name: attributeName(n), Source: fmt.Sprintf("cuDeviceGetAttribute(%d)", n), Took: time.Since(start)}
+		_, documented := attributes[n]
+		switch {
+		case r == success:
+			f.Value = fmt.Sprint(v)
+		case documented:
+			f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
+		default:
+			continue
 		}
-		for _, f := range known {
-			if !yield(f) {
-				return
-			}
-		}
-		for n := 1; n <= lastAttribute && ctx.Err() == nil; n++ {
-			var v int32
-			start := time.Now()
-			r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v)), uintptr(n), handle))
-			f := hal.Fact{Name: attributeName(n), Source: fmt.Sprintf("cuDeviceGetAttribute(%d)", n), Took: time.Since(start)}
-			_, documented := attributes[n]
-			switch {
-			case r == success:
-				f.Value = fmt.Sprint(v)
-			case documented:
-				f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
-			default:
-				continue
-			}
-			if !yield(f) {
-				return
-			}
-		}
-		for _, f := range d.peers() {
-			if !yield(f) {
-				return
-			}
-		}
+		tell(f)
+	}
+	for _, f := range d.peers() {
+		tell(f)
 	}
 }
 

@@ -3,7 +3,6 @@ package hip
 import (
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -31,43 +30,34 @@ var _ hal.Teller = (*device)(nil)
 
 // Facts asks for each attribute that is known by name. One that the driver refuses is a fact too. "Device Management":
 // hipDeviceGetAttribute.
-func (d *device) Facts(ctx context.Context) iter.Seq[hal.Fact] {
-	return func(yield func(hal.Fact) bool) {
-		api := d.gpu.api
-		known := []hal.Fact{
-			{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
-			{Name: "driver_library", Source: "dlopen", Value: api.path},
-			{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
-			{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
-			{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
-			{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
+func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
+	api := d.gpu.api
+	for _, f := range []hal.Fact{
+		{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
+		{Name: "driver_library", Source: "dlopen", Value: api.path},
+		{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
+		{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
+		{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
+		{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
+	} {
+		tell(f)
+	}
+	for _, n := range slices.Sorted(maps.Keys(attributes)) {
+		if ctx.Err() != nil {
+			break
 		}
-		for _, f := range known {
-			if !yield(f) {
-				return
-			}
+		var v [2]int32 // some are written as 8 bytes
+		start := time.Now()
+		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
+		f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
+		if r == success {
+			f.Value = fmt.Sprint(v[0])
+		} else {
+			f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
 		}
-		for _, n := range slices.Sorted(maps.Keys(attributes)) {
-			if ctx.Err() != nil {
-				break
-			}
-			var v [2]int32 // some are written as 8 bytes
-			start := time.Now()
-			r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
-			f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
-			if r == success {
-				f.Value = fmt.Sprint(v[0])
-			} else {
-				f.Error = fmt.Sprintf("%s (%d)", api.errorName(r), r)
-			}
-			if !yield(f) {
-				return
-			}
-		}
-		for _, f := range api.fileFacts() {
-			if !yield(f) {
-				return
-			}
-		}
+		tell(f)
+	}
+	for _, f := range api.fileFacts() {
+		tell(f)
 	}
 }

@@ -3,7 +3,6 @@ package metal
 import (
 	"context"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 	"unsafe"
@@ -66,51 +65,47 @@ var _ hal.Teller = (*device)(nil)
 
 // Facts asks the GPU. A message that it does not know is a fact with an error, but for makers, where the answer to
 // respondsToSelector: is all that is asked.
-func (d *device) Facts(ctx context.Context) iter.Seq[hal.Fact] {
-	return func(yield func(hal.Fact) bool) {
-		if d.closed.Load() {
-			return
-		}
-		wanted := true
-		tell := func(f hal.Fact) { wanted = wanted && yield(f) }
-		d.pooled(func() {
-			tell(hal.Fact{Name: "operatingSystemVersionString", Source: "NSProcessInfo operatingSystemVersionString", Value: d.systemVersion()})
-			ask := func(name, message, argument string, answer func(selector) string) {
-				if !wanted || ctx.Err() != nil {
-					return
-				}
-				f := hal.Fact{Name: name, Source: "MTLDevice " + message + argument}
-				s := d.selector(message)
-				start := time.Now()
-				if d.responds(d.handle, s) {
-					f.Value = answer(s)
-				} else {
-					f.Error = "the device does not respond to " + message
-				}
-				f.Took = time.Since(start)
-				tell(f)
-			}
-			for _, q := range questions {
-				ask(q.name, q.name, "", func(s selector) string { return d.answer(s, q.form) })
-			}
-			for _, n := range askedFamilies {
-				ask(fmt.Sprintf("supportsFamily(%d)", n), "supportsFamily:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
-			}
-			for _, n := range askedPoints {
-				ask(fmt.Sprintf("supportsCounterSampling(%d)", n), "supportsCounterSampling:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
-			}
-			ask("sampleTimestamps", "sampleTimestamps:gpuTimestamp:", "", func(s selector) string {
-				at := new([2]uint64) // MTLTimestamp, of the host and of the GPU
-				d.send(d.handle, s, uintptr(unsafe.Pointer(&at[0])), uintptr(unsafe.Pointer(&at[1])))
-				return fmt.Sprint(at[0], " ", at[1])
-			})
-			for _, m := range makers {
-				start := time.Now()
-				there := d.send(d.handle, d.sel.RespondsToSelector, uintptr(d.selector(m)))
-				tell(hal.Fact{Name: m, Source: "MTLDevice respondsToSelector:" + m, Value: truth(there), Took: time.Since(start)})
-			}
-		})
+func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
+	if d.closed.Load() {
+		return
 	}
+	d.pooled(func() {
+		tell(hal.Fact{Name: "operatingSystemVersionString", Source: "NSProcessInfo operatingSystemVersionString", Value: d.systemVersion()})
+		ask := func(name, message, argument string, answer func(selector) string) {
+			if ctx.Err() != nil {
+				return
+			}
+			f := hal.Fact{Name: name, Source: "MTLDevice " + message + argument}
+			s := d.selector(message)
+			start := time.Now()
+			if d.responds(d.handle, s) {
+				f.Value = answer(s)
+			} else {
+				f.Error = "the device does not respond to " + message
+			}
+			f.Took = time.Since(start)
+			tell(f)
+		}
+		for _, q := range questions {
+			ask(q.name, q.name, "", func(s selector) string { return d.answer(s, q.form) })
+		}
+		for _, n := range askedFamilies {
+			ask(fmt.Sprintf("supportsFamily(%d)", n), "supportsFamily:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
+		}
+		for _, n := range askedPoints {
+			ask(fmt.Sprintf("supportsCounterSampling(%d)", n), "supportsCounterSampling:", fmt.Sprint(n), func(s selector) string { return truth(d.send(d.handle, s, n)) })
+		}
+		ask("sampleTimestamps", "sampleTimestamps:gpuTimestamp:", "", func(s selector) string {
+			at := new([2]uint64) // MTLTimestamp, of the host and of the GPU
+			d.send(d.handle, s, uintptr(unsafe.Pointer(&at[0])), uintptr(unsafe.Pointer(&at[1])))
+			return fmt.Sprint(at[0], " ", at[1])
+		})
+		for _, m := range makers {
+			start := time.Now()
+			there := d.send(d.handle, d.sel.RespondsToSelector, uintptr(d.selector(m)))
+			tell(hal.Fact{Name: m, Source: "MTLDevice respondsToSelector:" + m, Value: truth(there), Took: time.Since(start)})
+		}
+	})
 }
 
 // answer sends a message without arguments and renders what comes back.

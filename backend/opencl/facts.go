@@ -3,7 +3,6 @@ package opencl
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -101,38 +100,32 @@ var _ hal.Teller = (*device)(nil)
 
 // Facts asks clGetDeviceInfo and clGetPlatformInfo everything that this backend knows the layout of. What belongs to an extension
 // is asked only where the device lists it: numbers of extensions may mean something else elsewhere.
-func (d *device) Facts(ctx context.Context) iter.Seq[hal.Fact] {
-	return func(yield func(hal.Fact) bool) {
-		extensions := strings.Fields(text(query(d.GetDeviceInfo, d.handle, 0, deviceExtensions)))
-		for _, q := range questions {
-			if ctx.Err() != nil {
-				break
-			}
-			f := hal.Fact{Name: q.name, Source: fmt.Sprintf("clGetDeviceInfo(0x%04X)", q.parameter)}
-			object, ask := d.handle, d.GetDeviceInfo
-			if q.platform {
-				object, ask = d.platform, d.GetPlatformInfo
-				f.Source = fmt.Sprintf("clGetPlatformInfo(0x%04X)", q.parameter)
-			}
-			if q.extension != "" && !slices.Contains(extensions, q.extension) {
-				f.Error = "the device has no " + q.extension
-				if !yield(f) {
-					return
-				}
-				continue
-			}
-			start := time.Now()
-			b, code := query(ask, object, 0, q.parameter)
-			f.Took = time.Since(start)
-			if code != success {
-				f.Error = fmt.Sprintf("%s (%d)", names[code], code)
-			} else {
-				f.Value = render(b, q.form)
-			}
-			if !yield(f) {
-				return
-			}
+func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
+	extensions := strings.Fields(text(query(d.GetDeviceInfo, d.handle, 0, deviceExtensions)))
+	for _, q := range questions {
+		if ctx.Err() != nil {
+			break
 		}
+		f := hal.Fact{Name: q.name, Source: fmt.Sprintf("clGetDeviceInfo(0x%04X)", q.parameter)}
+		object, ask := d.handle, d.GetDeviceInfo
+		if q.platform {
+			object, ask = d.platform, d.GetPlatformInfo
+			f.Source = fmt.Sprintf("clGetPlatformInfo(0x%04X)", q.parameter)
+		}
+		if q.extension != "" && !slices.Contains(extensions, q.extension) {
+			f.Error = "the device has no " + q.extension
+			tell(f)
+			continue
+		}
+		start := time.Now()
+		b, code := query(ask, object, 0, q.parameter)
+		f.Took = time.Since(start)
+		if code != success {
+			f.Error = fmt.Sprintf("%s (%d)", names[code], code)
+		} else {
+			f.Value = render(b, q.form)
+		}
+		tell(f)
 	}
 }
 

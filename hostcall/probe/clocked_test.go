@@ -2,9 +2,7 @@ package probe_test
 
 import (
 	"context"
-	"iter"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -53,11 +51,9 @@ type clockedDevice struct{ hal.DriverDevice }
 
 func (d clockedDevice) Info() hal.Info { return renamed(d.DriverDevice.Info()) }
 
-func (clockedDevice) Facts(context.Context) iter.Seq[hal.Fact] {
-	return slices.Values([]hal.Fact{
-		{Name: "CL_PLATFORM_HOST_TIMER_RESOLUTION", Source: "test", Value: "1"},
-		{Name: "CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", Source: "test", Value: os.Getenv(clockedVariable)},
-	})
+func (clockedDevice) Facts(_ context.Context, tell func(hal.Fact)) {
+	tell(hal.Fact{Name: "CL_PLATFORM_HOST_TIMER_RESOLUTION", Source: "test", Value: "1"})
+	tell(hal.Fact{Name: "CL_DEVICE_KERNEL_CLOCK_CAPABILITIES_KHR", Source: "test", Value: os.Getenv(clockedVariable)})
 }
 
 // TestClaimsBeyondTheDialect: what kernels cannot say is no failed trial of what a driver claims.

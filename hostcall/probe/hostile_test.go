@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"sync"
 	"testing"
@@ -119,12 +118,11 @@ type hostileDevice struct {
 
 func (d hostileDevice) Info() hal.Info { return disguise(d.DriverDevice.Info(), d.ordinal) }
 
-func (d hostileDevice) Facts(context.Context) iter.Seq[hal.Fact] {
+func (d hostileDevice) Facts(_ context.Context, tell func(hal.Fact)) {
 	fmt.Print("a driver that prints without an end of line")
-	return func(yield func(hal.Fact) bool) {
-		if yield(hal.Fact{Name: "temper", Source: "test", Value: "bad"}) && accidents[d.ordinal].what == "mute" {
-			select {}
-		}
+	tell(hal.Fact{Name: "temper", Source: "test", Value: "bad"})
+	if accidents[d.ordinal].what == "mute" {
+		select {}
 	}
 }
 
