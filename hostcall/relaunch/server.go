@@ -242,14 +242,14 @@ func (s *Server) take(calls []*request) {
 			}
 		}
 	}
-	s.start(append(jobs, last...))
-	s.mutex.Unlock()
-	defer s.mutex.Lock()
+	s.mutex.Unlock() // which the end of a call takes
 	for rest := s.quick; len(rest) > 0; {
 		n := alike(rest)
 		s.call(&s.inline, s.table.Find(rest[0].op()), rest[:n], nil)
 		rest = rest[n:]
 	}
+	s.mutex.Lock()
+	s.start(append(jobs, last...))
 }
 
 // alike is how many requests at the beginning can be the lanes of one call.
