@@ -172,22 +172,7 @@ func TestPrograms(t *testing.T) {
 		}
 		for seed := range seeds {
 			file := whole(rand.New(rand.NewPCG(seed, 3)))
-			m, err := wasm.Decode(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, frame, err := region.Program(m, "main", func(module, name string) (n int, err error) {
-				_, err = fmt.Sscan(name, &n)
-				return n, err
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := rt.LoadSource(t.Context(), hal.Source{Name: "programs.kernel.c", Text: programMacros + machine.Source + strings.Replace(programHarness, "PROGRAM", text, 1),
-				Stack: 32<<10 + 4<<10 + frame})
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, m := loaded(t, rt, file)
 			all := [][]byte{make([]byte, areaWords*8), make([]byte, 16), make([]byte, most*pageSize), make([]byte, 24)}
 			launch(t, dev, p, 1, all)
 			p.Close()
@@ -271,17 +256,6 @@ const accessNumber = 32768
 // they claim: whole programs do what wazero does.
 func TestProgramAccesses(t *testing.T) {
 	file, count := accesses(rand.New(rand.NewPCG(5, 6)))
-	m, err := wasm.Decode(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, frame, err := region.Program(m, "main", func(module, name string) (n int, err error) {
-		_, err = fmt.Sscan(name, &n)
-		return n, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	begin := func(number int) []byte {
 		memory := make([]byte, pageSize)
 		for i := range memory {
@@ -315,11 +289,7 @@ func TestProgramAccesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer rt.Close()
-		p, err := rt.LoadSource(t.Context(), hal.Source{Name: "programs.kernel.c", Text: programMacros + machine.Source + strings.Replace(programHarness, "PROGRAM", text, 1),
-			Stack: 32<<10 + 4<<10 + frame})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, _ := loaded(t, rt, file)
 		defer p.Close()
 		const words, most = 64, 4
 		all := [][]byte{make([]byte, count*words*8), make([]byte, count*16), make([]byte, count*most*pageSize), make([]byte, count*24)}
@@ -340,6 +310,28 @@ func TestProgramAccesses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// loaded is a file as a whole program, in the harness, and its module. Imports are named by their numbers.
+func loaded(t *testing.T, rt *hostcall.Runtime, file []byte) (*hostcall.Program, *wasm.Module) {
+	t.Helper()
+	m, err := wasm.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, frame, err := region.Program(m, "main", func(_, name string) (n int, err error) {
+		_, err = fmt.Sscan(name, &n)
+		return n, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := rt.LoadSource(t.Context(), hal.Source{Name: "programs.kernel.c", Text: programMacros + machine.Source + strings.Replace(programHarness, "PROGRAM", text, 1),
+		Stack: 32<<10 + 4<<10 + frame})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, m
 }
 
 // wholeReference is what wazero does, with that in the beginning of memory.
