@@ -91,7 +91,7 @@ func (p *prober) managed(ctx context.Context) error {
 	const id = capabilities.MemManaged
 	start := time.Now()
 	if !p.device.Info().Has(hal.Managed) {
-		p.beyond(ctx, "device", "the backend allocates none here", id)
+		p.untried(ctx, "device", "the backend allocates none here", id)
 		return nil
 	}
 	b, err := p.device.Alloc(hal.Managed, 8*touched)

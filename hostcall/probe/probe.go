@@ -121,11 +121,11 @@ func (p *prober) unknown(id capabilities.ID, source, format string, a ...any) {
 
 // lacks settles what the kernel language here has no words for: no, but open where the driver claims it, since nothing has tried that.
 func (p *prober) lacks(ctx context.Context, what string, ids ...capabilities.ID) {
-	p.beyond(ctx, "kernel dialect", fmt.Sprintf("the dialect %s has no %s", p.device.Info().Dialect, what), ids...)
+	p.untried(ctx, "kernel dialect", fmt.Sprintf("the dialect %s has no %s", p.device.Info().Dialect, what), ids...)
 }
 
-// beyond is the same for what cannot be tried here for another reason.
-func (p *prober) beyond(ctx context.Context, source, why string, ids ...capabilities.ID) {
+// untried is the same for what cannot be tried here for another reason.
+func (p *prober) untried(ctx context.Context, source, why string, ids ...capabilities.ID) {
 	claims := capabilities.Claims(p.device.Info(), slices.Collect(p.device.Facts(ctx)))
 	for _, id := range ids {
 		if claims[id].State == capabilities.Claimed {
