@@ -37,6 +37,8 @@ func (d *device) Alloc(kind hal.MemoryKind, size int) (hal.DriverBuffer, error) 
 	}
 	b := &buffer{device: d, size: size}
 	b.refs.Store(1)
+	d.lock(&objects)
+	defer d.unlock(&objects)
 	switch kind {
 	case hal.DeviceMemory:
 		var code int32
@@ -126,7 +128,7 @@ func (b *buffer) Free() error {
 
 func (b *buffer) destroy() error {
 	d := b.device
-	if b.object == 0 {
+	if b.object == 0 { // no simulator has such memory
 		d.SVMFree.Call(d.context, uintptr(b.host))
 		if code := d.ReleaseContext.Int(d.context); code != success {
 			return d.fail("clReleaseContext", code)
@@ -134,6 +136,8 @@ func (b *buffer) destroy() error {
 		return nil
 	}
 	return d.release(func() error {
+		d.lock(&objects)
+		defer d.unlock(&objects)
 		if code := d.ReleaseMemObject.Int(b.object); code != success {
 			return d.fail("clReleaseMemObject", code)
 		}

@@ -47,20 +47,25 @@ func (d *device) usable() error {
 	return nil
 }
 
-// one is held while a queue of a simulator does anything.
-var one sync.Mutex
+// Oclgrind (21.10) keeps the commands of all queues, and the buffers of a context, in lists that nothing guards (src/core/Queue.cpp,
+// Memory.cpp), and counts references without atomics. Two goroutines there at once end the process, or have one's memory given to the
+// other, so what a simulator does is done in turns, whatever device it is for. A kernel looks its buffers up, too; what it does is not
+// kept from those who allocate, since it may wait for one of them.
+var (
+	queues  sync.Mutex // held while a queue does anything, kernels included
+	objects sync.Mutex // held while something is made or released; nothing waits in there
+)
 
-// begin and end keep the queues of a simulator apart, whatever device they are of: Oclgrind keeps the
-// commands of all in lists that nothing guards, and ends the process when two of them run at once.
-func (d *device) begin() {
+// lock takes one of these if the device is a simulator's.
+func (d *device) lock(m *sync.Mutex) {
 	if d.info.Sim {
-		one.Lock()
+		m.Lock()
 	}
 }
 
-func (d *device) end() {
+func (d *device) unlock(m *sync.Mutex) {
 	if d.info.Sim {
-		one.Unlock()
+		m.Unlock()
 	}
 }
 
@@ -70,6 +75,8 @@ func (d *device) Close() error {
 		return nil
 	}
 	return d.release(func() error {
+		d.lock(&objects)
+		defer d.unlock(&objects)
 		if code := d.ReleaseContext.Int(d.context); code != success {
 			return d.fail("clReleaseContext", code)
 		}

@@ -54,11 +54,16 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if code := d.RetainContext.Int(d.context); code != success { // until the build has ended: the device may be closed before
+	d.lock(&objects)
+	code := d.RetainContext.Int(d.context) // until the build has ended: the device may be closed before
+	d.unlock(&objects)
+	if code != success {
 		return nil, d.fail("clRetainContext", code)
 	}
 	m, err := dl.Within(ctx, d.info.URI+": compile "+src.Name, func(m *module) { _ = m.Close() }, func() (*module, error) {
 		defer d.release(func() error {
+			d.lock(&objects)
+			defer d.unlock(&objects)
 			d.ReleaseContext.Int(d.context)
 			return nil
 		})
@@ -71,6 +76,8 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 }
 
 func (d *device) build(src hal.Source) (*module, error) {
+	d.lock(&objects)
+	defer d.unlock(&objects)
 	var code int32
 	source, length, options := dl.CString(src.Text), uintptr(len(src.Text)), dl.CString(d.limits.buildOptions)
 	list := &source[0] // the list of strings, on the heap for the call and so keeping source
@@ -129,7 +136,7 @@ func (m *module) Kernel(name string) (hal.DriverKernel, error) {
 	// PoCL ends the process at the launch of such a kernel.
 	need, has := number(query(d.GetKernelWorkGroupInfo, first.handle, d.handle, kernelLocalMemSize)), number(query(d.GetDeviceInfo, d.handle, 0, deviceLocalMemSize))
 	if has > 0 && need > has {
-		d.ReleaseKernel.Int(first.handle)
+		first.release()
 		return nil, &hal.Error{Op: "find kernel", Backend: backendName, Device: d.info.URI, Kernel: name,
 			Err: fmt.Errorf("%w: it wants %d bytes of shared memory for each group, and the device has %d: declare less SHARED", hal.ErrInvalid, need, has)}
 	}
@@ -154,8 +161,10 @@ func (m *module) Close() error {
 	d := m.device
 	return d.release(func() error {
 		for _, i := range idle {
-			d.ReleaseKernel.Int(i.handle)
+			i.release()
 		}
+		d.lock(&objects)
+		defer d.unlock(&objects)
 		if code := d.ReleaseProgram.Int(m.program); code != success {
 			return d.fail("clReleaseProgram", code)
 		}
@@ -195,11 +204,21 @@ func (k *kernel) fail(op string, code int32) *hal.Error {
 func (k *kernel) create() (*instance, error) {
 	var code int32
 	name := dl.CString(k.exported)
+	k.module.device.lock(&objects)
+	defer k.module.device.unlock(&objects)
 	h := k.module.device.CreateKernel.Call(k.module.program, uintptr(unsafe.Pointer(&name[0])), uintptr(unsafe.Pointer(&code)))
 	if code != success || h == 0 {
 		return nil, k.fail("clCreateKernel", code)
 	}
 	return &instance{kernel: k, handle: h}, nil
+}
+
+// release gives it back to the driver.
+func (i *instance) release() {
+	d := i.kernel.module.device
+	d.lock(&objects)
+	defer d.unlock(&objects)
+	d.ReleaseKernel.Int(i.handle)
 }
 
 // take gives an instance that no other launch uses.
@@ -223,7 +242,7 @@ func (k *kernel) give(i *instance) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		k.module.device.ReleaseKernel.Int(i.handle)
+		i.release()
 		return
 	}
 	k.idle = append(k.idle, i)

@@ -86,6 +86,8 @@ func (d *device) NewQueue() (hal.DriverQueue, error) {
 		return nil, err
 	}
 	var code int32
+	d.lock(&objects)
+	defer d.unlock(&objects)
 	h := d.CreateCommandQueue.Call(d.context, d.candidate.handle, 0, uintptr(unsafe.Pointer(&code)))
 	if code != success || h == 0 {
 		return nil, d.fail("clCreateCommandQueue", code)
@@ -358,9 +360,9 @@ func (q *queue) serve() {
 		}
 	}
 	// The queue is closed. This waits for its kernels, whose memory is still needed.
-	d.begin()
-	defer d.end()
+	d.lock(&queues)
 	d.Finish.Int(q.handle)
+	d.unlock(&queues)
 	q.mu.Lock()
 	q.reap()
 	for o := q.flying.pop(); o != nil; o = q.flying.pop() {
@@ -369,13 +371,15 @@ func (q *queue) serve() {
 	}
 	q.busy = false
 	q.mu.Unlock()
+	d.lock(&objects)
+	defer d.unlock(&objects)
 	d.ReleaseCommandQueue.Int(q.handle)
 }
 
 // launch gives a kernel to the driver.
 func (q *queue) launch(o *operation) {
 	d := q.device
-	d.begin()
+	d.lock(&queues)
 	code, op := int32(success), "clEnqueueNDRangeKernel"
 	for _, b := range o.buffers {
 		if b.copied && code == success {
@@ -415,7 +419,7 @@ func (q *queue) launch(o *operation) {
 			code = success // the event's status tells more
 		}
 	}
-	d.end()
+	d.unlock(&queues)
 	o.kernel.give(o.instance)
 	o.instance = nil
 
@@ -437,8 +441,8 @@ func (q *queue) launch(o *operation) {
 // move transfers between the host and a buffer.
 func (q *queue) move(o *operation) error {
 	d, b := q.device, o.buffer
-	d.begin()
-	defer d.end()
+	d.lock(&queues)
+	defer d.unlock(&queues)
 	if b.host != nil {
 		// Host memory: a copy by the host, in its turn.
 		if code := d.Finish.Int(q.handle); code != success {

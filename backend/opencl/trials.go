@@ -258,8 +258,8 @@ func (t *trial) timed(q uintptr, memory *buffer, n uint32) (s stamps, err error)
 	if err := errors.Join(i.bind(0, hal.DriverArg{Buffer: memory}), i.bind(1, hal.DriverArg{Value: binary.NativeEndian.AppendUint32(nil, n)})); err != nil {
 		return s, err
 	}
-	d.begin()
-	defer d.end()
+	d.lock(&queues)
+	defer d.unlock(&queues)
 	size, event := new(uintptr), new(uintptr)
 	*size = 1
 	if code := d.EnqueueNDRangeKernel.Int(q, i.handle, 1, 0, uintptr(unsafe.Pointer(size)), 0, 0, 0, uintptr(unsafe.Pointer(event))); code != success {

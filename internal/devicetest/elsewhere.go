@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func Elsewhere(t *testing.T, platform, pattern string, env ...string) {
 			case "SKIP":
 				t.Skip(r.reason())
 			case "":
-				t.Errorf("on %s the process ended (%v) before this test had:\n%s", platform, ended, tail(r.text))
+				t.Errorf("on %s the process ended (%v) before this test had:\n%s", platform, ended, ends(r.text))
 			}
 		})
 	}
@@ -86,9 +87,9 @@ func Elsewhere(t *testing.T, platform, pattern string, env ...string) {
 	case ended != nil && !errors.As(ended, &exit):
 		t.Fatalf("%s: %v", command, ended)
 	case len(reports) == 0:
-		t.Errorf("no test ran on %s (%v):\n%s", platform, ended, tail(out.String()))
+		t.Errorf("no test ran on %s (%v):\n%s", platform, ended, ends(out.String()))
 	case ended != nil && !t.Failed():
-		t.Errorf("on %s the process ended with %v:\n%s", platform, ended, tail(out.String()))
+		t.Errorf("on %s the process ended with %v:\n%s", platform, ended, ends(out.String()))
 	}
 	t.Logf("%d tests on %s in %v", len(reports), platform, time.Since(start).Round(time.Millisecond))
 }
@@ -252,10 +253,14 @@ func (r report) reason() string {
 	return all[len(all)-1][1]
 }
 
-// tail is the end of a long text.
-func tail(text string) string {
+// ends are the first and the last lines of a long text: a process that dies says why first, and where everybody was after that.
+func ends(text string) string {
+	const head, tail = 30, 30
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-60):], "\n")
+	if len(lines) > head+tail {
+		lines = slices.Concat(lines[:head], []string{fmt.Sprintf("... %d lines ...", len(lines)-head-tail)}, lines[len(lines)-tail:])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // volatile marks the accesses that kernels make at the same time on purpose: OpenCL C 1.2 has no other word for loads and stores of
