@@ -255,6 +255,53 @@ func TestSilentInput(t *testing.T) {
 	})
 }
 
+// TestSilentInputOfGroups has one group for each unit of the device, and some more, that read what does not come; the others go on.
+func TestSilentInputOfGroups(t *testing.T) {
+	forEach(t, func(t *testing.T, dev target) {
+		i := dev.Info()
+		if dev.transport == plan.Mailbox && i.Subgroup == 1 && i.Backend != "cpu" {
+			t.Skipf("on %s a thread may have several groups in turn: those behind one that waits wait as well", i.URI)
+		}
+		p, err := newRuntime(t, dev, nil).Load(t.Context(), "silent.kernel.c", `KERNEL(some_read, hc_u32 readers) {
+    char c[8];
+    HC_RESUMABLE;
+    if (hc_group_id() < readers) {
+        const hc_i64 n = hc_read(0, c, 8);
+        hc_printf("read %d\n", (int)n);
+    } else {
+        hc_puts("other\n");
+    }
+}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		const others = 5
+		readers := min(i.Units+2, 200)
+		out := &lines{wrote: make(chan struct{}, 1)}
+		go func() {
+			for strings.Count(out.String(), "\n") < others {
+				<-out.wrote
+			}
+			w.Close()
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if _, err := p.Run(ctx, hostcall.Launch{Kernel: "some_read", Grid: grid(readers + others), Group: grid(1), Policy: policy.Policy{Stdin: r, Stdout: out},
+			Args: []hal.Arg{hal.Int32(int32(readers))}}); err != nil {
+			t.Error(err)
+		}
+		if want := strings.Repeat("other\n", others) + strings.Repeat("read 0\n", readers); out.String() != want {
+			t.Errorf("printed %q", out.String())
+		}
+	})
+}
+
 // TestUnanswerable has files that cannot work without a mailbox.
 func TestUnanswerable(t *testing.T) {
 	forEach(t, func(t *testing.T, dev target) {

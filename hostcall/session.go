@@ -41,14 +41,15 @@ type placing struct {
 // slot for each subgroup that can be resident, and as the lanes of one can part and call by themselves, for
 // each lane as far as that is cheap, and some to spare where it is not.
 func place(info hal.Info, subgroups, items int) placing {
-	resident := info.Resident
+	resident, spare := info.Resident, 0
 	if info.HostCPU {
 		// A thread has the items of one group in turn, any of which may be left waiting with a slot in
-		// its hands while the next one runs: by a barrier, or, on the cpu device, by the wait itself.
+		// its hands while the next one runs: by a barrier, or, on the cpu device, by the wait itself. There
+		// groups get threads besides those of the cores while others wait.
 		resident = info.Units * items
+		spare = max(0, min(spareSlots, info.Resident-info.Units, subgroups-resident))
 	}
 	p := placing{homes: max(1, min(subgroups, resident)), spread: 1}
-	spare := 0
 	if info.Subgroup > 1 {
 		p.spread = max(1, min(cheapSlots/p.homes, info.Subgroup, items))
 		if p.spread < min(info.Subgroup, items) {

@@ -23,8 +23,8 @@ func init() { hal.Register(backend{}) }
 // Limits of the device that it declares.
 const (
 	maxGroup = 1024
-	// waitingPerCore bounds the work-items per core that wait for the host at once.
-	waitingPerCore = 64
+	// lentThreads is how many groups may be waiting for the host, each with a thread, while others get on.
+	lentThreads = 64
 )
 
 type backend struct{}
@@ -54,14 +54,14 @@ func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) 
 	if err != nil {
 		return nil, err
 	}
-	d := &device{info: info(cc), compiler: cc, runtime: rt, threads: threads()}
+	d := &device{info: info(cc), compiler: cc, runtime: rt, threads: threads(), lent: lentThreads}
 	if rt.single {
-		d.threads = 1
+		d.threads, d.lent = 1, 0
 	}
 	return d, nil
 }
 
-// threads is the number of groups that run at once: DIALTONE_CPU_THREADS, or every core.
+// threads is the number of groups that get on at once: DIALTONE_CPU_THREADS, or every core.
 func threads() int {
 	if n, err := strconv.Atoi(os.Getenv("DIALTONE_CPU_THREADS")); err == nil && n > 0 {
 		return min(n, 1024)
@@ -82,7 +82,7 @@ func info(cc compiler) hal.Info {
 		Units:    threads(),
 		Subgroup: 1,
 		MaxGroup: maxGroup,
-		Resident: threads() * waitingPerCore,
+		Resident: threads() + lentThreads,
 		Memory:   physicalMemory(),
 		HostCPU:  true,
 		Kinds:    []hal.MemoryKind{hal.DeviceMemory, hal.HostCoherent, hal.Managed},

@@ -16,7 +16,8 @@ type device struct {
 	info     hal.Info
 	compiler compiler
 	runtime  *library
-	threads  int
+	threads  int // groups that get on at once
+	lent     int // more threads, for groups that begin while others wait
 }
 
 // Info gives the device's facts.

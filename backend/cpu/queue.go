@@ -58,7 +58,7 @@ func (q *queue) Launch(k hal.DriverKernel, grid, group [3]int, args []hal.Driver
 		values = append(values, v...)
 	}
 	values = append(values, 0)
-	run := q.device.runtime.New.Call(uintptr(kern.entry), uintptr(unsafe.Pointer(&shape[0])), uintptr(q.device.threads),
+	run := q.device.runtime.New.Call(uintptr(kern.entry), uintptr(unsafe.Pointer(&shape[0])), uintptr(q.device.threads), uintptr(q.device.lent),
 		uintptr(kern.stack), uintptr(len(args)), uintptr(unsafe.Pointer(&sizes[0])), uintptr(unsafe.Pointer(&values[0])))
 	if run == 0 {
 		return &hal.Error{Op: "launch", Backend: "cpu", Device: q.device.info.URI, Kernel: kern.name, Err: hal.ErrOutOfMemory}

@@ -63,6 +63,9 @@ type slotRange struct {
 	mutex    sync.Mutex // held while its slots are scanned
 	closed   bool       // nothing is accepted any more
 	from, to int
+	homes    int // where the spare slots begin, if it has them
+	every    int // scans that find something at home for one that looks at the spare slots as well: neither is to take longer than the other
+	scans    int
 	parked   atomic.Bool
 	wake     chan struct{}
 	scratch  *call.Call
@@ -90,7 +93,8 @@ type partial struct {
 
 // Start begins to serve.
 func Start(ctx context.Context, slots *Slots, table *call.Table, opts Options) *Server {
-	n := max(1, min(opts.Pollers, slots.Slots/slotsPerPoller, maxPollers))
+	homes := slots.Slots - opts.Spare
+	n := max(1, min(opts.Pollers, homes/slotsPerPoller, maxPollers))
 	s := &Server{
 		slots: slots, table: table, opts: opts,
 		open:    make([]atomic.Uint32, slots.Slots),
@@ -107,6 +111,8 @@ func Start(ctx context.Context, slots *Slots, table *call.Table, opts Options) *
 	for i := range s.ranges {
 		r := &s.ranges[i]
 		r.from, r.to = cut(slots.Slots, opts.Spare, n, i)
+		r.homes = min(r.to, homes)
+		r.every = max(1, (r.to-r.homes)/max(1, r.homes-r.from))
 		r.wake = make(chan struct{}, 1)
 		r.scratch = new(call.Call)
 		r.scratch.Context = s.ctx
@@ -344,6 +350,7 @@ func (s *Server) scan(i int) (found, handed int) {
 func (s *Server) sweep(i int) int {
 	r := &s.ranges[i]
 	r.mutex.Lock()
+	r.scans = -1
 	found, _ := s.scanLocked(r)
 	return found
 }
@@ -355,9 +362,10 @@ func (s *Server) scanLocked(r *slotRange) (found, handed int) {
 		return 0, 0
 	}
 	r.handed = 0
-	for slot := r.from; slot < r.to; {
+	r.scans++
+	for slot, to := r.from, r.homes; slot < to; {
 		var n int
-		n, slot = s.slots.Find(r.batch[:], slot, r.to)
+		n, slot = s.slots.Find(r.batch[:], slot, to)
 		for k := range r.batch[:n] {
 			if k+1 < n {
 				s.slots.prefetchLong(&r.batch[k+1])
@@ -367,6 +375,9 @@ func (s *Server) scanLocked(r *slotRange) (found, handed int) {
 			}
 		}
 		s.announce(r)
+		if slot == r.homes && (found == 0 || r.scans%r.every == 0) {
+			to = r.to
+		}
 	}
 	return found, r.handed
 }

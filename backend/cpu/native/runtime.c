@@ -3,6 +3,8 @@
    A worker thread takes one group at a time. Its work-items are fibers of that thread, started in
    order; one that waits (a barrier, or an answer of the host) lets the next run, so items of a group
    never run at the same time, and group memory can be thread-local. Groups on distinct threads do.
+   There are as many workers as cores; for one whose items have all been waiting for the host for a
+   while another one is started, so that groups that have not begun do not wait with it.
 
    A worker that faults, or is told to stop, leaves its group by siglongjmp from the signal handler;
    the handler passes the signals of all other threads on to whoever had them before. */
@@ -38,6 +40,8 @@
 #endif
 
 enum { STACK_BYTES = 256 * 1024, /* at least */ GUARD_BYTES = 1024 * 1024, ALT_STACK_BYTES = 64 * 1024 };
+/* Work-items of all lent workers: each has two mappings, of which Linux gives a process 65530. */
+enum { LENT_ITEMS = 16384 };
 
 typedef void (*entry_point)(const struct dialtone_item *, void **);
 
@@ -63,8 +67,10 @@ struct run {
     uint64_t next_group; /* atomic */
     int stop;            /* atomic */
     size_t stack; /* bytes of each work-item's */
-    int threads;
+    int threads;         /* workers that are to get on at once */
+    int most;            /* workers, those included that wait */
     int started;
+    pthread_cond_t ended; /* a worker has */
     struct worker *workers;
     pthread_mutex_t mutex; /* the fault below, and the workers' threads while they live */
     int fault_signal;
@@ -83,6 +89,7 @@ struct worker {
     uint64_t live;      /* items of the group that have begun and not ended */
     uint64_t unstarted; /* items that have not begun */
     unsigned int idle; /* pauses in a row in which nobody got on */
+    int asleep;        /* atomic: there were so many that it sleeps between them */
     sigjmp_buf recover;
     char *alt_stack;
 #ifdef NATIVE_SWITCH
@@ -104,10 +111,16 @@ static uint64_t take_group(struct run *r) {
 }
 static int stopped(struct run *r) { return *(volatile int *)&r->stop; }
 static void set_stop(struct run *r) { *(volatile int *)&r->stop = 1; }
+static int asleep(struct worker *w) { return *(volatile int *)&w->asleep; }
+static void set_asleep(struct worker *w, int yes) { *(volatile int *)&w->asleep = yes; }
+static uint64_t taken(struct run *r) { return *(volatile uint64_t *)&r->next_group; }
 #else
 static uint64_t take_group(struct run *r) { return __atomic_fetch_add(&r->next_group, 1, __ATOMIC_RELAXED); }
 static int stopped(struct run *r) { return __atomic_load_n(&r->stop, __ATOMIC_RELAXED); }
 static void set_stop(struct run *r) { __atomic_store_n(&r->stop, 1, __ATOMIC_RELAXED); }
+static int asleep(struct worker *w) { return __atomic_load_n(&w->asleep, __ATOMIC_RELAXED); }
+static void set_asleep(struct worker *w, int yes) { __atomic_store_n(&w->asleep, yes, __ATOMIC_RELAXED); }
+static uint64_t taken(struct run *r) { return __atomic_load_n(&r->next_group, __ATOMIC_RELAXED); }
 #endif
 
 /* --- fibers --- */
@@ -204,29 +217,42 @@ static void item_barrier(const struct dialtone_item *i) {
     yield(f);
 }
 
+enum { SLEEPS = 1024 }; /* from so many pauses on a wait sleeps between them */
+
+/* idle counts the pauses of a wait: what takes longer may be noticed later. */
 static void nap(unsigned int idle) {
+    struct timespec t = {0, 50000};
     if (idle < 64) return;
-    if (idle < 1024) {
+    if (idle < SLEEPS) {
         sched_yield();
         return;
     }
-    {
-        struct timespec t = {0, 50000};
-        nanosleep(&t, 0);
-    }
+    if (idle > 4 * SLEEPS) t.tv_nsec = 1000000;
+    if (idle > 8 * SLEEPS) t.tv_nsec = 5000000;
+    nanosleep(&t, 0);
+}
+
+static void pause_worker(struct worker *w, unsigned int idle) {
+    if (idle >= SLEEPS) set_asleep(w, 1);
+    nap(idle);
+}
+
+static void got_on(struct worker *w) {
+    if (w->idle >= SLEEPS) set_asleep(w, 0);
+    w->idle = 0;
 }
 
 /* The first pause of a wait says that its item got on since the last one. */
 static void item_pause(const struct dialtone_item *i, unsigned int turns) {
     struct fiber *f = (struct fiber *)i;
     struct worker *w = f->worker;
-    if (turns == 0) w->idle = 0;
+    if (turns == 0) got_on(w);
     else if (w->idle < 1u << 30) w->idle++;
     if (w->live + w->unstarted > 1) {
-        if (w->idle % w->live == 0) nap((unsigned int)(w->idle / w->live));
+        if (w->idle % w->live == 0) pause_worker(w, (unsigned int)(w->idle / w->live));
         yield(f);
     } else {
-        nap(w->idle);
+        pause_worker(w, w->idle);
     }
 }
 
@@ -277,7 +303,7 @@ static void resume(struct worker *w, struct fiber *f) {
     if (f->state == FINISHED) {
         f->state = FREE;
         w->live--;
-        w->idle = 0;
+        got_on(w);
     }
 }
 
@@ -289,7 +315,7 @@ static int run_group(struct worker *w, uint64_t g) {
     id[1] = (unsigned int)(g / r->grid[0] % r->grid[1]);
     id[2] = (unsigned int)(g / r->grid[0] / r->grid[1]);
     w->live = 0;
-    w->idle = 0;
+    got_on(w);
     for (;;) {
         int ready = 0;
         /* Start every item once; one that ends at once leaves its stack to the next. */
@@ -314,7 +340,7 @@ static int run_group(struct worker *w, uint64_t g) {
             next++;
             w->unstarted = r->items - next;
             w->live++;
-            w->idle = 0;
+            got_on(w);
             f->state = READY;
             prepare(f);
             resume(w, f);
@@ -374,6 +400,7 @@ static void *worker_main(void *p) {
     if (w->faulted) dialtone_stop(r); /* groups of the others may go on for ever */
     pthread_mutex_lock(&r->mutex);
     w->alive = 0;
+    pthread_cond_signal(&r->ended);
     pthread_mutex_unlock(&r->mutex);
     return 0;
 }
@@ -435,14 +462,51 @@ int dialtone_start(void) {
 
 void dialtone_free(struct run *r);
 
+/* Conditions with a time to wait: no change of the wall clock may lengthen it. macOS has no such clock for them, and another function. */
+#ifdef __APPLE__
+static void new_condition(pthread_cond_t *c) { pthread_cond_init(c, 0); }
+static int wait_for(pthread_cond_t *c, pthread_mutex_t *m, long ns) {
+    struct timespec t = {0, ns};
+    return pthread_cond_timedwait_relative_np(c, m, &t) != 0;
+}
+#else
+static void new_condition(pthread_cond_t *c) {
+    pthread_condattr_t a;
+    pthread_condattr_init(&a);
+    pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &a);
+    pthread_condattr_destroy(&a);
+}
+static int wait_for(pthread_cond_t *c, pthread_mutex_t *m, long ns) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ns;
+    t.tv_sec += t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return pthread_cond_timedwait(c, m, &t) != 0;
+}
+#endif
+
+/* Gives a worker what it needs; dialtone_free takes it back. */
+static int equip(struct run *r, struct worker *w) {
+    w->run = r;
+    w->fibers = calloc(r->items, sizeof *w->fibers);
+    w->alt_stack = malloc(ALT_STACK_BYTES);
+    if (w->fibers && w->alt_stack) return 1;
+    free(w->fibers);
+    free(w->alt_stack);
+    memset(w, 0, sizeof *w);
+    return 0;
+}
+
 /* Copies everything it is given: values are the arguments one after the other, sizes their lengths. stack is how many bytes a work-item
-   needs of it, if more than usual. */
-struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threads, uint64_t stack, int count, const unsigned int *sizes, const char *values) {
+   needs of it, if more than usual. threads is how many groups are to get on at once, lent how many more workers there may be while others wait. */
+struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threads, int lent, uint64_t stack, int count, const unsigned int *sizes, const char *values) {
     struct run *r = calloc(1, sizeof *r);
-    uint64_t i;
     int k;
     if (!r) return 0;
     pthread_mutex_init(&r->mutex, 0);
+    new_condition(&r->ended);
     r->entry = entry;
     memcpy(r->grid, shape, sizeof r->grid);
     memcpy(r->group, shape + 3, sizeof r->group);
@@ -450,46 +514,63 @@ struct run *dialtone_new(entry_point entry, const unsigned int *shape, int threa
     r->items = (uint64_t)r->group[0] * r->group[1] * r->group[2];
     r->stack = stack > STACK_BYTES ? ((size_t)stack + 65535) / 65536 * 65536 : STACK_BYTES; /* whole pages of any size */
     r->threads = (uint64_t)threads < r->groups ? threads : (int)r->groups;
+    if ((uint64_t)lent > LENT_ITEMS / r->items) lent = (int)(LENT_ITEMS / r->items);
+    r->most = (uint64_t)r->threads + (uint64_t)lent < r->groups ? r->threads + lent : (int)r->groups;
     r->args = calloc((size_t)count + 1, sizeof *r->args);
-    r->workers = calloc((size_t)r->threads, sizeof *r->workers);
+    r->workers = calloc((size_t)r->most, sizeof *r->workers);
     if (!r->args || !r->workers) goto fail;
     for (k = 0; k < count; k++) {
         if (!(r->args[k] = calloc(1, (size_t)sizes[k] + 16))) goto fail;
         memcpy(r->args[k], values, sizes[k]);
         values += sizes[k];
     }
-    for (k = 0; k < r->threads; k++) {
-        struct worker *w = &r->workers[k];
-        w->run = r;
-        w->fibers = calloc(r->items, sizeof *w->fibers);
-        w->alt_stack = malloc(ALT_STACK_BYTES);
-        if (!w->fibers || !w->alt_stack) goto fail;
-        for (i = 0; i < r->items; i++) w->fibers[i] = 0;
-    }
+    for (k = 0; k < r->threads; k++)
+        if (!equip(r, &r->workers[k])) goto fail;
     return r;
 fail:
     dialtone_free(r);
     return 0;
 }
 
+/* Starts the next worker; the mutex is held. Gives an error number. */
+static int start(struct run *r) {
+    struct worker *w = &r->workers[r->started];
+    sigset_t all, old;
+    int e;
+    /* A new thread inherits the mask: it must not take the program's signals. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    e = pthread_create(&w->thread, 0, worker_main, w);
+    pthread_sigmask(SIG_SETMASK, &old, 0);
+    if (e != 0) return e;
+    w->alive = 1;
+    r->started++;
+    return 0;
+}
+
+/* Starts workers for those that sleep, as long as there are groups to begin; the mutex is held. Gives whether there was a need. */
+static int lend(struct run *r) {
+    int k, busy = 0;
+    for (k = 0; k < r->started; k++) busy += r->workers[k].alive && !asleep(&r->workers[k]);
+    if (busy >= r->threads) return 0;
+    for (; busy < r->threads && r->started < r->most && taken(r) < r->groups && !stopped(r); busy++)
+        if (!equip(r, &r->workers[r->started]) || start(r) != 0) r->most = r->started; /* then they wait, as they would have */
+    return 1;
+}
+
+enum { LOOK_FIRST_NS = 1000000, LOOK_LAST_NS = 16000000 };
+
 /* Runs the launch to its end; gives 0, or an error number if no thread could be started. */
 int dialtone_run(struct run *r) {
-    sigset_t all, old;
+    long look = LOOK_FIRST_NS;
     int k, e = 0;
-    sigfillset(&all);
-    for (k = 0; k < r->threads && e == 0; k++) {
-        struct worker *w = &r->workers[k];
-        /* A new thread inherits the mask: it must not take the program's signals. */
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        pthread_mutex_lock(&r->mutex);
-        if (!stopped(r) && (e = pthread_create(&w->thread, 0, worker_main, w)) == 0) {
-            w->alive = 1;
-            r->started = k + 1;
-        }
-        pthread_mutex_unlock(&r->mutex);
-        pthread_sigmask(SIG_SETMASK, &old, 0);
-        if (stopped(r)) break;
-    }
+    pthread_mutex_lock(&r->mutex);
+    while (r->started < r->threads && e == 0 && !stopped(r)) e = start(r);
+    if (e != 0) r->most = r->started;
+    /* A worker ends when there are no more groups, or the launch is to stop. */
+    while (r->started < r->most && taken(r) < r->groups && !stopped(r))
+        if (wait_for(&r->ended, &r->mutex, look)) look = lend(r) ? LOOK_FIRST_NS : look < LOOK_LAST_NS ? 2 * look : LOOK_LAST_NS;
+    pthread_mutex_unlock(&r->mutex);
     for (k = 0; k < r->started; k++) pthread_join(r->workers[k].thread, 0);
     return r->started > 0 || stopped(r) ? 0 : e;
 }
@@ -519,7 +600,7 @@ void dialtone_free(struct run *r) {
     uint64_t i;
     int k;
     if (r->workers)
-        for (k = 0; k < r->threads; k++) {
+        for (k = 0; k < r->most; k++) {
             struct worker *w = &r->workers[k];
             for (i = 0; w->fibers && i < w->made; i++) {
                 munmap(w->fibers[i]->stack - GUARD_BYTES, GUARD_BYTES + r->stack);
@@ -532,6 +613,7 @@ void dialtone_free(struct run *r) {
         for (k = 0; r->args[k]; k++) free(r->args[k]);
     free(r->args);
     free(r->workers);
+    pthread_cond_destroy(&r->ended);
     pthread_mutex_destroy(&r->mutex);
     free(r);
 }

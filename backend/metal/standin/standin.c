@@ -568,7 +568,7 @@ static id run_dispatch(struct dispatch *d) {
     if (!e) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         __atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
-        r = dialtone_new((entry_point)k->entry, d->shape, cores > 0 ? (int)cores : 1, 0, most, sizes, values);
+        r = dialtone_new((entry_point)k->entry, d->shape, cores > 0 ? (int)cores : 1, 0, 0, most, sizes, values);
         if (!r || dialtone_run(r) != 0) die("a launch could not be started");
         dialtone_fault(r, why);
         if (why[0]) {

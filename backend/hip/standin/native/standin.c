@@ -33,7 +33,7 @@ int dialtone_simulated(void) { return 1; }
 
 /* --- devices --- */
 
-enum { DEVICES = 2, BACKLOG = 1024 };
+enum { DEVICES = 2, BACKLOG = 1024, LENT_WORKERS = 64 };
 static struct gpu {
     const char *arch;
     int lanes;
@@ -96,7 +96,7 @@ static hipError_t fault(const char *call, long about) {
         if (!strcmp(faults[i].call, call) && (faults[i].about == -1 || faults[i].about == about) && ++faults[i].seen >= faults[i].from)
             code = faults[i].code;
     pthread_mutex_unlock(&fault_lock);
-    while (code == -1) nap(1024); /* for ever */
+    while (code == -1) nap(SLEEPS); /* for ever */
     switch (code) {
     case 0: case hipErrorInvalidValue: case hipErrorOutOfMemory: case hipErrorNotReady: case hipErrorNotSupported: case hipErrorInvalidImage:
     case hipErrorNoBinaryForGpu: case hipErrorNoDevice: case hipErrorInvalidDevice: case hipErrorLaunchOutOfResources: case hipErrorNotFound:
@@ -224,14 +224,14 @@ static hipError_t run_op(op *o) {
     hipError_t bad;
     if (o->word) {
         if (!o->waits) __atomic_store_n(o->word, o->value, __ATOMIC_RELEASE);
-        else while ((__atomic_load_n(o->word, __ATOMIC_ACQUIRE) & o->mask) < o->value) nap(1024);
+        else while ((__atomic_load_n(o->word, __ATOMIC_ACQUIRE) & o->mask) < o->value) nap(SLEEPS);
         return hipSuccess;
     }
     if (o->e || !o->f) {
         if (!o->e) memcpy(o->to, o->from, o->n);
         return hipSuccess;
     }
-    r = dialtone_new(o->f->entry, o->shape, (int)sysconf(_SC_NPROCESSORS_ONLN), gpus[current].stack, (int)o->f->sizes[0], o->f->sizes + 1, o->values);
+    r = dialtone_new(o->f->entry, o->shape, (int)sysconf(_SC_NPROCESSORS_ONLN), LENT_WORKERS, gpus[current].stack, (int)o->f->sizes[0], o->f->sizes + 1, o->values);
     if (!r || dialtone_run(r)) return hipErrorOutOfMemory;
     dialtone_fault(r, what);
     dialtone_free(r);
