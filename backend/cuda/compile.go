@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -258,9 +257,7 @@ func fetch(ctx context.Context, uri string, src hal.Source, cc int, fresh bool) 
 		return nil, "", fmt.Errorf("%s: compile %s: %w", uri, src.Name, missing)
 	}
 	keep := func(image []byte) {
-		// An entry begins with the sum of the rest: a driver need not survive a damaged image.
-		sum := sha256.Sum256(image)
-		_ = cache.Put(entry(src, cc)+c.version(), append(sum[:], image...)) // compiling again is all that is lost
+		_ = cache.Put(entry(src, cc)+c.version(), image) // compiling again is all that is lost
 	}
 	if image, err = c.build(ctx, uri, src, cc, keep); err != nil {
 		return nil, "", err
@@ -280,23 +277,11 @@ func cached(entry string, c *compiler) (image []byte, key string) {
 		}
 	}
 	for _, key := range keys {
-		data, ok := cache.Get(key)
-		if !ok {
-			continue
+		if image, ok := cache.Get(key); ok {
+			return image, key
 		}
-		if len(data) > sha256.Size && sha256.Sum256(data[sha256.Size:]) == [sha256.Size]byte(data[:sha256.Size]) {
-			return data[sha256.Size:], key
-		}
-		discard(key)
 	}
 	return nil, ""
-}
-
-// discard removes an entry that is of no use.
-func discard(key string) {
-	if path, ok := cache.Path(key); ok {
-		_ = os.Remove(path)
-	}
 }
 
 // ptxEntry finds the kernels in PTX.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/internal/gpufile"
@@ -49,14 +50,14 @@ func (d *device) moveFile(storage string, move func(*gpufile.Library, string, gp
 	}
 	defer q.Close()
 	return move(lib, storage, gpufile.Memory{
-		Address: memory.(*buffer).device,
+		Address: memory.(*stream.Buffer).Address(),
 		Bind: func() error {
-			if r := code(d.context.api.CtxSetCurrent.Call(d.context.handle)); r != success {
-				return d.context.fail("cuCtxSetCurrent", r, nil)
+			if r := d.SetCurrent(); r != success {
+				return d.Fail("cuCtxSetCurrent", r)
 			}
 			return nil
 		},
-		Get: func(p []byte) error { return finish(q, q.Read(p, memory, 0)) },
-		Put: func(p []byte) error { return finish(q, q.Write(memory, 0, p)) },
+		Get: func(p []byte) error { return stream.Finish(q, q.Read(p, memory, 0)) },
+		Put: func(p []byte) error { return stream.Finish(q, q.Write(memory, 0, p)) },
 	})
 }

@@ -7,9 +7,9 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
@@ -46,11 +46,11 @@ func (d *driver) list() ([]hal.Info, error) {
 	}
 	infos := make([]hal.Info, 0, n)
 	for i := range int(n) {
-		info, _, err := d.describe(i)
+		c, err := d.describe(i)
 		if err != nil {
 			return infos, err
 		}
-		infos = append(infos, info)
+		infos = append(infos, c.info)
 	}
 	return infos, nil
 }
@@ -65,58 +65,61 @@ func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) 
 		if err != nil {
 			return nil, err
 		}
-		info, lim, err := d.describe(ordinal)
+		c, err := d.describe(ordinal)
 		if err != nil {
 			return nil, err
 		}
-		c, err := retain(d, ordinal)
+		h, err := d.streams.Open(c.info, c.limits, func() (stream.Context, error) { return d.primary(c) })
 		if err != nil {
 			return nil, err
 		}
-		return &device{context: c, info: info, limits: lim}, nil
+		return &device{Handle: h, api: d, id: c.id, cc: c.cc}, nil
 	})
+}
+
+// primary is the primary context of a GPU: cuDevicePrimaryCtxRetain, cuDevicePrimaryCtxRelease, page "Primary Context Management".
+func (d *driver) primary(of candidate) (c stream.Context, err error) {
+	if r := code(d.PrimaryCtxRetain.Call(uintptr(unsafe.Pointer(&c.Current)), of.id)); r != success {
+		return c, d.failure("cuDevicePrimaryCtxRetain", of.info.URI, r)
+	}
+	c.Release = func() error {
+		if r := code(d.PrimaryCtxRelease.Call(of.id)); r != success {
+			return d.failure("cuDevicePrimaryCtxRelease", of.info.URI, r)
+		}
+		return nil
+	}
+	return c, nil
+}
+
+// candidate is a GPU that may be opened.
+type candidate struct {
+	info   hal.Info
+	limits stream.Limits
+	id     uintptr // CUdevice
+	cc     int     // compute capability, 90 for 9.0
 }
 
 // device is an open GPU.
 type device struct {
-	context *primary
-	info    hal.Info
-	limits  limits
-	closed  atomic.Bool
+	*stream.Handle
+	api *driver
+	id  uintptr // CUdevice
+	cc  int     // compute capability, 90 for 9.0
 }
 
-// limits are those of a launch.
-type limits struct {
-	cc    int    // compute capability, 90 for 9.0
-	grid  [3]int // groups
-	group [3]int // work-items
-}
-
-// Info gives what the driver declares.
-func (d *device) Info() hal.Info { return d.info }
-
-// usable is why the device is not, or nil.
-func (d *device) usable() error {
-	if d.closed.Load() {
-		return fmt.Errorf("%s: %w", d.info.URI, hal.ErrClosed)
-	}
-	return d.context.usable()
-}
-
-// Close releases the context when nothing else holds it and nothing runs; it waits for nothing.
-func (d *device) Close() error {
-	if d.closed.Swap(true) {
-		return nil
-	}
-	return d.context.unref()
+// Compile makes code for the GPU, and loads it.
+func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
+	return d.Handle.Compile(ctx, src, func(ctx context.Context, src hal.Source, fresh bool) ([]byte, string, error) {
+		return fetch(ctx, d.URI(), src, d.cc, fresh)
+	})
 }
 
 // describe asks for the facts of one GPU. Page "Device Management".
-func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
+func (d *driver) describe(ordinal int) (candidate, error) {
 	uri := fmt.Sprintf("%s:%d", name, ordinal)
 	var id int32
 	if r := code(d.DeviceGet.Call(uintptr(unsafe.Pointer(&id)), uintptr(ordinal))); r != success {
-		return hal.Info{}, limits{}, d.failure("cuDeviceGet", uri, r)
+		return candidate{}, d.failure("cuDeviceGet", uri, r)
 	}
 	dev := uintptr(id)
 	var failed error
@@ -164,16 +167,16 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 	if attr(attrManagedMemory) != 0 && attr(attrConcurrentManaged) != 0 && d.MemAllocManaged != 0 {
 		info.Kinds = append(info.Kinds, hal.Managed)
 	}
-	lim := limits{cc: major*10 + minor}
+	var lim stream.Limits
 	for i := range 3 {
-		lim.grid[i], lim.group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
+		lim.Grid[i], lim.Group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
 	}
 	var memory uintptr
 	if r := code(d.DeviceTotalMem.Call(uintptr(unsafe.Pointer(&memory)), dev)); r != success && failed == nil {
 		failed = d.failure("cuDeviceTotalMem", uri, r)
 	}
 	info.Memory = uint64(memory)
-	return info, lim, failed
+	return candidate{info: info, limits: lim, id: dev, cc: major*10 + minor}, failed
 }
 
 // uuid gives "GPU-01234567-89ab-cdef-0123-456789abcdef", as NVIDIA's tools write it.

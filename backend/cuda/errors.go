@@ -5,35 +5,29 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// result is a CUresult or an nvrtcResult. Both are C ints: the upper half of the
-// register that carries them is undefined.
-type result uint32
+// result is a CUresult or an nvrtcResult.
+type result = stream.Result
 
-func code(r uintptr) result { return result(uint32(r)) }
+func code(r uintptr) result { return stream.Code(r) }
 
-// CUresult, page "Data types used by CUDA driver".
+// CUresult, page "Data types used by CUDA driver": those that HIP does not share.
 const (
-	success          result = 0
-	invalidValue     result = 1
-	outOfMemory      result = 2
-	stubLibrary      result = 34
-	noDevice         result = 100
-	invalidDevice    result = 101
-	invalidImage     result = 200
-	noBinary         result = 209
-	unsupportedLimit result = 215
-	invalidPTX       result = 218
-	unsupportedPTX   result = 222
-	notFound         result = 500
-	notReady         result = 600
-	outOfResources   result = 701
-	notPermitted     result = 800
-	notSupported     result = 801
-	driverMismatch   result = 803
+	success               = stream.Success
+	stubLibrary    result = 34
+	noDevice       result = 100
+	invalidDevice  result = 101
+	invalidImage   result = 200
+	noBinary       result = 209
+	invalidPTX     result = 218
+	unsupportedPTX result = 222
+	outOfResources result = 701
+	notPermitted   result = 800
+	driverMismatch result = 803
 )
 
 // faults are the codes after which the context is of no more use, each with its cause in plain words.
@@ -76,7 +70,7 @@ func (d *driver) errorName(r result) string {
 func (d *driver) failure(op, device string, r result) *hal.Error {
 	e := &hal.Error{Op: op, Backend: name, Device: device, Code: int(r), Name: d.errorName(r)}
 	switch r {
-	case outOfMemory:
+	case stream.OutOfMemory:
 		e.Err = hal.ErrOutOfMemory
 	case invalidDevice:
 		e.Err = hal.ErrNoDevice
@@ -105,7 +99,7 @@ func refused(err error) bool {
 		return false
 	}
 	switch result(e.Code) {
-	case invalidImage, noBinary, invalidPTX, unsupportedPTX, notFound:
+	case invalidImage, noBinary, invalidPTX, unsupportedPTX, stream.NotFound:
 		return true
 	}
 	return false

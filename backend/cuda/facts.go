@@ -59,14 +59,14 @@ var _ hal.Teller = (*device)(nil)
 // is kept as attribute_N. A documented one that the driver refuses is a fact too. Page "Device Management": cuDeviceGetAttribute;
 // page "Peer Context Memory Access": cuDeviceCanAccessPeer, cuDeviceGetP2PAttribute.
 func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
-	api, handle := d.context.api, d.context.device
+	api, handle := d.api, d.id
 	for _, f := range []hal.Fact{
 		{Name: "driver_version", Source: "cuDriverGetVersion", Value: fmt.Sprint(api.version)},
 		{Name: "driver_library", Source: "dlopen", Value: api.path},
 		{Name: "kernel_module", Source: "/proc/driver/nvidia/version", Value: moduleVersion()},
-		{Name: "name", Source: "cuDeviceGetName", Value: d.info.Name},
-		{Name: "uuid", Source: "cuDeviceGetUuid", Value: d.info.UUID},
-		{Name: "pci", Source: "cuDeviceGetPCIBusId", Value: d.info.PCI},
+		{Name: "name", Source: "cuDeviceGetName", Value: d.Info().Name},
+		{Name: "uuid", Source: "cuDeviceGetUuid", Value: d.Info().UUID},
+		{Name: "pci", Source: "cuDeviceGetPCIBusId", Value: d.Info().PCI},
 	} {
 		tell(f)
 	}
@@ -96,7 +96,7 @@ const p2pNativeAtomics = 3
 
 // peers counts the other GPUs whose memory this one can address.
 func (d *device) peers() []hal.Fact {
-	api := d.context.api
+	api := d.api
 	if api.DeviceCanAccessPeer == 0 || api.DeviceGetP2PAttribute == 0 {
 		return []hal.Fact{{Name: "peers", Source: "cuDeviceCanAccessPeer", Error: "the driver library has no such function"}}
 	}
@@ -108,14 +108,14 @@ func (d *device) peers() []hal.Fact {
 	access, atomics := 0, 0
 	for i := range int(n) {
 		var other, can int32
-		if i == d.info.Ordinal || code(api.DeviceGet.Call(uintptr(unsafe.Pointer(&other)), uintptr(i))) != success {
+		if i == d.Info().Ordinal || code(api.DeviceGet.Call(uintptr(unsafe.Pointer(&other)), uintptr(i))) != success {
 			continue
 		}
-		if code(api.DeviceCanAccessPeer.Call(uintptr(unsafe.Pointer(&can)), d.context.device, uintptr(other))) == success && can != 0 {
+		if code(api.DeviceCanAccessPeer.Call(uintptr(unsafe.Pointer(&can)), d.id, uintptr(other))) == success && can != 0 {
 			access++
 		}
 		can = 0
-		if code(api.DeviceGetP2PAttribute.Call(uintptr(unsafe.Pointer(&can)), p2pNativeAtomics, d.context.device, uintptr(other))) == success && can != 0 {
+		if code(api.DeviceGetP2PAttribute.Call(uintptr(unsafe.Pointer(&can)), p2pNativeAtomics, d.id, uintptr(other))) == success && can != 0 {
 			atomics++
 		}
 	}

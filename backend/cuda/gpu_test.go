@@ -3,7 +3,6 @@ package cuda
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
 )
@@ -361,11 +361,11 @@ func TestGPUArguments(t *testing.T) {
 	if v := word(where, 0).Load(); v != 77 {
 		t.Errorf("host memory holds %d", v)
 	}
-	if err := q.Launch(k, [3]int{}, [3]int{}, make([]hal.Arg, argCount+1)...); !errors.Is(err, hal.ErrInvalid) {
-		t.Errorf("%d arguments: %v", argCount+1, err)
+	if err := q.Launch(k, [3]int{}, [3]int{}, make([]hal.Arg, stream.ArgCount+1)...); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d arguments: %v", stream.ArgCount+1, err)
 	}
-	if err := q.Launch(k, [3]int{}, [3]int{}, hal.Value(make([]byte, argBytes)), hal.Value([]byte{1})); !errors.Is(err, hal.ErrInvalid) {
-		t.Errorf("%d bytes of arguments: %v", argBytes+1, err)
+	if err := q.Launch(k, [3]int{}, [3]int{}, hal.Value(make([]byte, stream.ArgBytes)), hal.Value([]byte{1})); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d bytes of arguments: %v", stream.ArgBytes+1, err)
 	}
 }
 
@@ -404,14 +404,14 @@ func TestGPULimits(t *testing.T) {
 
 func TestGPUTransfers(t *testing.T) {
 	d := open(t)
-	const top = 3*halfSize + 7
+	const top = 3*stream.HalfSize + 7
 	pinned := alloc(t, d, hal.HostCoherent, top+64)
 	var workers sync.WaitGroup
 	for n := range 4 {
 		q, b := newQueue(t, d), alloc(t, d, hal.DeviceMemory, top+64)
 		workers.Go(func() {
 			rng := rand.New(rand.NewPCG(1, uint64(n)))
-			for _, size := range []int{1, 3, 4096, halfSize - 1, halfSize, halfSize + 1, 2 * halfSize, 2*halfSize + 1, top} {
+			for _, size := range []int{1, 3, 4096, stream.HalfSize - 1, stream.HalfSize, stream.HalfSize + 1, 2 * stream.HalfSize, 2*stream.HalfSize + 1, top} {
 				offset := rng.IntN(64)
 				sent, got := make([]byte, size), make([]byte, size)
 				for i := range sent {
@@ -577,9 +577,9 @@ func TestGPUBesides(t *testing.T) {
 	w := startWaiting(t, d, m)
 	w.end(t)
 	other := newQueue(t, d)
-	data := alloc(t, d, hal.DeviceMemory, 3*halfSize)
+	data := alloc(t, d, hal.DeviceMemory, 3*stream.HalfSize)
 	host := alloc(t, d, hal.HostCoherent, 1<<20)
-	bytes3 := make([]byte, 3*halfSize)
+	bytes3 := make([]byte, 3*stream.HalfSize)
 	must(t, other.Write(data, 0, bytes3))
 	made, err := d.Compile(t.Context(), fresh())
 	must(t, err)
@@ -706,11 +706,17 @@ func TestGPUBesides(t *testing.T) {
 	if done, err := w.queue.Done(); !done || err != nil {
 		t.Errorf("done %v, %v", done, err)
 	}
-	releases.Lock()
-	defer releases.Unlock()
-	if n := len(releases.list); n != 0 {
+	if _, n := left(t); n != 0 {
 		t.Errorf("%d releases left though nothing runs", n)
 	}
+}
+
+// left is what the driver has open and to release.
+func left(t *testing.T) (devices, releases int) {
+	t.Helper()
+	d, err := startedDriver()
+	must(t, err)
+	return d.streams.Left()
 }
 
 // fresh is a source that no cache has.
@@ -845,7 +851,7 @@ func TestGPUBacklog(t *testing.T) {
 		finished <- nil
 	}()
 	time.Sleep(300 * time.Millisecond)
-	if got := launched.Load(); got < 100 || got > backlogMax {
+	if got := launched.Load(); got < 100 || got > stream.BacklogMax {
 		t.Errorf("%d launches behind a waiting kernel", got)
 	}
 	start := time.Now()
@@ -987,9 +993,8 @@ func TestGPUTwo(t *testing.T) {
 		}
 	}
 	queued := func() int {
-		releases.Lock()
-		defer releases.Unlock()
-		return len(releases.list)
+		_, n := left(t)
+		return n
 	}
 	w := startWaiting(t, d0, m0)
 	start := time.Now()
@@ -1047,7 +1052,7 @@ func TestGPUHammer(t *testing.T) {
 			for time.Now().Before(end) {
 				q, err := d.NewQueue()
 				fine(err)
-				b, err := d.Alloc(hal.DeviceMemory, 3*halfSize)
+				b, err := d.Alloc(hal.DeviceMemory, 3*stream.HalfSize)
 				fine(err)
 				h, err := d.Alloc(hal.HostCoherent, 4096)
 				fine(err)
@@ -1057,8 +1062,8 @@ func TestGPUHammer(t *testing.T) {
 					return
 				}
 				var users sync.WaitGroup
-				users.Go(func() { fine(q.Write(b, 0, make([]byte, 3*halfSize))) })
-				users.Go(func() { fine(q.Read(make([]byte, 3*halfSize), b, 0)) })
+				users.Go(func() { fine(q.Write(b, 0, make([]byte, 3*stream.HalfSize))) })
+				users.Go(func() { fine(q.Read(make([]byte, 3*stream.HalfSize), b, 0)) })
 				users.Go(func() {
 					for range 20 {
 						fine(q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)))
@@ -1149,9 +1154,9 @@ func TestGPUReopen(t *testing.T) {
 		must(t, err)
 		must(t, q.Launch(get(t, m, "increment"), [3]int{}, [3]int{}, hal.Memory(b)))
 		wait(t, q)
-		c := d.Driver().(*device).context
+		c := d.Driver().(*device)
 		var free, total uintptr
-		if r := c.with(func() result {
+		if r := c.With(func() result {
 			return code(c.api.MemGetInfo.Call(uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total))))
 		}); r != success {
 			t.Fatal(r)
@@ -1169,14 +1174,8 @@ func TestGPUReopen(t *testing.T) {
 			must(t, x.Close())
 			must(t, x.Close())
 		}
-		contexts.Lock()
-		left := len(contexts.open)
-		contexts.Unlock()
-		releases.Lock()
-		waiting := len(releases.list)
-		releases.Unlock()
-		if left != 0 || waiting != 0 {
-			t.Fatalf("round %d: %d contexts and %d releases are left", i, left, waiting)
+		if devices, waiting := left(t); devices != 0 || waiting != 0 {
+			t.Fatalf("round %d: %d contexts and %d releases are left", i, devices, waiting)
 		}
 	}
 	if before > after+16<<20 {
@@ -1191,9 +1190,8 @@ func TestGPUBadCache(t *testing.T) {
 	c, _ := loadedCompiler()
 	src := hal.Source{Name: "bad", Text: addSource}
 	for _, image := range []string{"this is no code\x00", "\x7fELF but no more than that, whatever the header says it is........................"} {
-		key := entry(src, d.Driver().(*device).limits.cc) + c.version()
-		sum := sha256.Sum256([]byte(image))
-		must(t, cache.Put(key, append(sum[:], image...)))
+		key := entry(src, d.Driver().(*device).cc) + c.version()
+		must(t, cache.Put(key, []byte(image)))
 		m, err := d.Compile(t.Context(), src)
 		if err != nil {
 			t.Errorf("%.20q: %v", image, err)
@@ -1211,8 +1209,8 @@ func TestGPUBadCache(t *testing.T) {
 func TestGPUPTX(t *testing.T) {
 	d := open(t)
 	compiler, _ := loadedCompiler()
-	c := d.Driver().(*device).context
-	cc := d.Driver().(*device).limits.cc
+	dev := d.Driver().(*device)
+	cc := dev.cc
 	arch := 0
 	for _, a := range compiler.archs {
 		if int(a) < cc {
@@ -1224,7 +1222,12 @@ func TestGPUPTX(t *testing.T) {
 	}
 	image, err := compiler.translate(hal.Source{Name: "k", Text: kernels}, fmt.Sprintf("compute_%d", arch), false, options)
 	must(t, err)
-	m, err := c.load(t.Context(), hal.Source{Name: "k"}, image)
+	load := func(name string, image []byte) (hal.DriverModule, error) {
+		return dev.Handle.Compile(t.Context(), hal.Source{Name: name}, func(context.Context, hal.Source, bool) ([]byte, string, error) {
+			return image, "", nil
+		})
+	}
+	m, err := load("k", image)
 	must(t, err)
 	defer m.Close()
 	q, out := newQueue(t, d), alloc(t, d, hal.HostCoherent, 4096)
@@ -1247,7 +1250,7 @@ func TestGPUPTX(t *testing.T) {
 	}
 	wait(t, q)
 
-	_, err = c.load(t.Context(), hal.Source{Name: "broken"}, append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
+	_, err = load("broken", append(bytes.Replace(image[:len(image)-1], []byte("ld.global"), []byte("ld.nonsense"), 1), 0))
 	if bytes.Contains(image, []byte("ld.global")) {
 		var ce *hal.CompileError
 		if !errors.As(err, &ce) {
@@ -1279,7 +1282,7 @@ func TestGPUAllocations(t *testing.T) {
 	for what, f := range map[string]func() error{
 		"Launch": launch,
 		"Done": func() error {
-			q.(*queue).finished.Store(0) // so that the driver is asked
+			q.(*stream.Queue).Forget()
 			_, err := q.Done()
 			return err
 		},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
@@ -114,10 +115,6 @@ const (
 const (
 	hostAllocPortable     = 1 // CU_MEMHOSTALLOC_PORTABLE
 	hostAllocDeviceMap    = 2 // CU_MEMHOSTALLOC_DEVICEMAP
-	attachGlobal          = 1 // CU_MEM_ATTACH_GLOBAL
-	streamNonBlocking     = 1 // CU_STREAM_NON_BLOCKING
-	eventDisableTiming    = 2 // CU_EVENT_DISABLE_TIMING
-	limitStackSize        = 0 // CU_LIMIT_STACK_SIZE
 	funcMaxThreads        = 0 // CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 	jitErrorLogBuffer     = 5 // CU_JIT_ERROR_LOG_BUFFER
 	jitErrorLogBufferSize = 6 // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
@@ -126,6 +123,7 @@ const (
 // driver is the loaded driver library.
 type driver struct {
 	driverTable
+	streams stream.Driver
 	path    string
 	version int // 13000 for 13.0
 }
@@ -157,7 +155,43 @@ func loadDriver() (*driver, error) {
 	if r := code(d.DriverGetVersion.Call(uintptr(unsafe.Pointer(&v)))); r == success {
 		d.version = int(v)
 	}
+	d.fillIn(&d.streams)
 	return d, nil
+}
+
+// fillIn gives what the driver has in common with HIP.
+func (d *driver) fillIn(s *stream.Driver) {
+	s.Backend = name
+	s.SetCurrent = stream.Function{Func: d.CtxSetCurrent, Name: "cuCtxSetCurrent"}
+	s.GetLimit = stream.Function{Func: d.CtxGetLimit, Name: "cuCtxGetLimit"}
+	s.SetLimit = stream.Function{Func: d.CtxSetLimit, Name: "cuCtxSetLimit"}
+	s.MemoryInfo = stream.Function{Func: d.MemGetInfo, Name: "cuMemGetInfo"}
+	s.Alloc = stream.Function{Func: d.MemAlloc, Name: "cuMemAlloc"}
+	s.Free = stream.Function{Func: d.MemFree, Name: "cuMemFree"}
+	s.AllocHost = stream.Function{Func: d.MemHostAlloc, Name: "cuMemHostAlloc"}
+	s.HostAddress = stream.Function{Func: d.MemHostGetDevicePointer, Name: "cuMemHostGetDevicePointer"}
+	s.FreeHost = stream.Function{Func: d.MemFreeHost, Name: "cuMemFreeHost"}
+	s.AllocManaged = stream.Function{Func: d.MemAllocManaged, Name: "cuMemAllocManaged"}
+	s.CopyToDevice = stream.Function{Func: d.MemcpyHtoDAsync, Name: "cuMemcpyHtoDAsync"}
+	s.CopyToHost = stream.Function{Func: d.MemcpyDtoHAsync, Name: "cuMemcpyDtoHAsync"}
+	s.StreamCreate = stream.Function{Func: d.StreamCreate, Name: "cuStreamCreate"}
+	s.StreamQuery = stream.Function{Func: d.StreamQuery, Name: "cuStreamQuery"}
+	s.StreamDestroy = stream.Function{Func: d.StreamDestroy, Name: "cuStreamDestroy"}
+	s.StreamWriteWord = stream.Function{Func: d.StreamWriteValue32, Name: "cuStreamWriteValue32"}
+	s.EventCreate = stream.Function{Func: d.EventCreate, Name: "cuEventCreate"}
+	s.EventRecord = stream.Function{Func: d.EventRecord, Name: "cuEventRecord"}
+	s.EventQuery = stream.Function{Func: d.EventQuery, Name: "cuEventQuery"}
+	s.EventDestroy = stream.Function{Func: d.EventDestroy, Name: "cuEventDestroy"}
+	s.ModuleFunction = stream.Function{Func: d.ModuleGetFunction, Name: "cuModuleGetFunction"}
+	s.ModuleUnload = stream.Function{Func: d.ModuleUnload, Name: "cuModuleUnload"}
+	s.LaunchKernel = stream.Function{Func: d.LaunchKernel, Name: "cuLaunchKernel"}
+	s.HostFlags = []uintptr{hostAllocPortable | hostAllocDeviceMap}
+	s.Failure = d.failure
+	s.Fault = func(r result) bool { return faults[r] != "" }
+	s.Load = d.load
+	s.Describe = d.describeKernel
+	s.EntryPoints = entryPoints
+	s.Refused = refused
 }
 
 // start calls cuInit, which finds the devices.

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 )
 
@@ -17,13 +18,13 @@ func TestGPUStack(t *testing.T) {
 		return
 	}
 	d := open(t)
-	c := d.Driver().(*device).context
+	c := d.Driver().(*device)
 	limit := func() (n uintptr) {
-		r := c.with(func() result {
-			return code(c.api.CtxGetLimit.Call(uintptr(unsafe.Pointer(&n)), limitStackSize))
+		r := c.With(func() result {
+			return code(c.api.CtxGetLimit.Call(uintptr(unsafe.Pointer(&n)), stream.LimitStackSize))
 		})
 		if r != success {
-			t.Fatal(c.fail("cuCtxGetLimit", r, nil))
+			t.Fatal(c.Fail("cuCtxGetLimit", r))
 		}
 		return n
 	}

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -33,10 +31,10 @@ var compiling = make(chan struct{}, 1)
 
 // options are those for this device: its lanes and its clock are what the kernel library has to be told.
 func (d *device) options() []string {
-	o := append([]string{"--offload-arch=" + d.info.Arch}, options...)
-	o = append(o, fmt.Sprintf("-DHC_LANES=%d", d.info.Subgroup))
-	if d.limits.clock > 0 {
-		o = append(o, fmt.Sprintf("-DHC_CLOCK_KHZ=%du", d.limits.clock))
+	o := append([]string{"--offload-arch=" + d.Info().Arch}, options...)
+	o = append(o, fmt.Sprintf("-DHC_LANES=%d", d.Info().Subgroup))
+	if d.clock > 0 {
+		o = append(o, fmt.Sprintf("-DHC_CLOCK_KHZ=%du", d.clock))
 	}
 	return o
 }
@@ -131,8 +129,8 @@ func tidy(log string) string {
 // entry is the name of a compiled source in the cache.
 func (d *device) entry(src hal.Source, c *compiler) string {
 	made := c.version.String()
-	if d.info.Sim { // its code is for a stand-in, and changes with it
-		made += " " + d.gpu.api.path
+	if d.Info().Sim { // its code is for a stand-in, and changes with it
+		made += " " + d.api.path
 	}
 	return "hip-" + cache.Key(append([]string{format, made, src.Name, src.Text}, d.options()...)...)
 }
@@ -140,34 +138,20 @@ func (d *device) entry(src hal.Source, c *compiler) string {
 // fetch gives the code for a source, from the cache unless fresh is set. key names the
 // entry it came from, "" if it was compiled now.
 func (d *device) fetch(ctx context.Context, src hal.Source, fresh bool) (image []byte, key string, err error) {
-	c, err := d.gpu.api.compile()
+	c, err := d.api.compile()
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: compile %s: %w", d.info.URI, src.Name, err)
+		return nil, "", fmt.Errorf("%s: compile %s: %w", d.Info().URI, src.Name, err)
 	}
 	entry := d.entry(src, c)
-	if data, ok := cache.Get(entry); ok && !fresh {
-		// An entry begins with the sum of the rest: a driver need not survive a damaged image.
-		if len(data) > sha256.Size && sha256.Sum256(data[sha256.Size:]) == [sha256.Size]byte(data[:sha256.Size]) {
-			return data[sha256.Size:], entry, nil
-		}
-		discard(entry)
+	if image, ok := cache.Get(entry); ok && !fresh {
+		return image, entry, nil
 	}
-	keep := func(image []byte) {
-		sum := sha256.Sum256(image)
-		_ = cache.Put(entry, append(sum[:], image...)) // compiling again is all that is lost
-	}
-	if image, err = c.build(ctx, d.info.URI, src, d.info.Arch, d.options(), keep); err != nil {
+	keep := func(image []byte) { _ = cache.Put(entry, image) } // compiling again is all that is lost
+	if image, err = c.build(ctx, d.Info().URI, src, d.Info().Arch, d.options(), keep); err != nil {
 		return nil, "", err
 	}
 	keep(image)
 	return image, "", nil
-}
-
-// discard removes an entry that is of no use.
-func discard(key string) {
-	if path, ok := cache.Path(key); ok {
-		_ = os.Remove(path)
-	}
 }
 
 // descriptor is how the symbol of a kernel's descriptor ends: "User Guide for AMDGPU Backend", section "Code Object", "Symbols".

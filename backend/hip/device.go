@@ -4,11 +4,12 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
@@ -45,11 +46,11 @@ func (d *driver) list() ([]hal.Info, error) {
 	}
 	infos := make([]hal.Info, 0, n)
 	for i := range int(n) {
-		info, _, err := d.describe(i)
+		c, err := d.describe(i)
 		if err != nil {
 			return infos, err
 		}
-		infos = append(infos, info)
+		infos = append(infos, c.info)
 	}
 	return infos, nil
 }
@@ -64,54 +65,49 @@ func (backend) Open(ctx context.Context, ordinal int) (hal.DriverDevice, error) 
 		if err != nil {
 			return nil, err
 		}
-		info, lim, err := d.describe(ordinal)
-		if err != nil {
-			return nil, err
-		}
-		return &device{gpu: d.gpu(ordinal, info.URI), info: info, limits: lim}, nil
+		return d.open(ordinal)
 	})
+}
+
+// open gives a device whose context is the process's: hipSetDevice makes it when it is first needed, and a device that was lost is lost to
+// the process.
+func (d *driver) open(ordinal int) (hal.DriverDevice, error) {
+	c, err := d.describe(ordinal)
+	if err != nil {
+		return nil, err
+	}
+	h, err := d.streams.Open(c.info, c.limits, func() (stream.Context, error) { return stream.Context{Current: uintptr(ordinal)}, nil })
+	if err != nil {
+		return nil, err
+	}
+	return &device{Handle: h, api: d, clock: c.clock}, nil
 }
 
 // device is an open GPU.
 type device struct {
-	gpu    *gpu
+	*stream.Handle
+	api   *driver
+	clock int // kHz of wall_clock64, 0 if it is not known
+}
+
+// Compile makes code for the GPU, and loads it.
+func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule, error) {
+	return d.Handle.Compile(ctx, src, d.fetch)
+}
+
+// candidate is a GPU that may be opened.
+type candidate struct {
 	info   hal.Info
-	limits limits
-	closed atomic.Bool
-}
-
-// limits are those of a launch, and what compiling needs to know.
-type limits struct {
-	grid  [3]int // groups
-	group [3]int // work-items
-	clock int    // kHz of wall_clock64, 0 if it is not known
-	marks bool   // streams write words of memory
-}
-
-// Info gives what the driver declares.
-func (d *device) Info() hal.Info { return d.info }
-
-// usable is why the device is not, or nil.
-func (d *device) usable() error {
-	if d.closed.Load() {
-		return fmt.Errorf("%s: %w", d.info.URI, hal.ErrClosed)
-	}
-	return d.gpu.usable()
-}
-
-// Close has nothing to give back: what HIP keeps for a device is the process's.
-func (d *device) Close() error {
-	d.closed.Store(true)
-	collect()
-	return nil
+	limits stream.Limits
+	clock  int // kHz of wall_clock64, 0 if it is not known
 }
 
 // describe asks for the facts of one GPU: "Initialization and Version", "Device Management".
-func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
+func (d *driver) describe(ordinal int) (candidate, error) {
 	uri := fmt.Sprintf("%s:%d", name, ordinal)
 	var id int32
 	if r := code(d.DeviceGet.Call(uintptr(unsafe.Pointer(&id)), uintptr(ordinal))); r != success {
-		return hal.Info{}, limits{}, d.failure("hipDeviceGet", uri, r)
+		return candidate{}, d.failure("hipDeviceGet", uri, r)
 	}
 	dev := uintptr(id)
 	var failed error
@@ -155,7 +151,7 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 		info.Vendor, info.Sim, info.HostCPU = "dialtone", true, true
 	}
 	if failed == nil && wave != 32 && wave != 64 {
-		return info, limits{}, fmt.Errorf("%s: waves of %d lanes, neither 32 nor 64: %w", uri, wave, hal.ErrUnsupported)
+		return candidate{}, fmt.Errorf("%s: waves of %d lanes, neither 32 nor 64: %w", uri, wave, hal.ErrUnsupported)
 	}
 	if wave > 0 {
 		info.Resident = units * attr(attrMaxThreadsPerCU) / wave
@@ -166,30 +162,30 @@ func (d *driver) describe(ordinal int) (hal.Info, limits, error) {
 	if attr(attrManagedMemory) != 0 && attr(attrConcurrentManaged) != 0 && d.MallocManaged != 0 && d.MemGetInfo != 0 {
 		info.Kinds = append(info.Kinds, hal.Managed)
 	}
-	var lim limits
+	c := candidate{limits: stream.Limits{Items: math.MaxUint32}} // the hardware counts work-items in 32 bits
 	for i := range 3 {
-		lim.grid[i], lim.group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
+		c.limits.Grid[i], c.limits.Group[i] = attr(attrMaxGridDimX+uintptr(i)), attr(attrMaxBlockDimX+uintptr(i))
 	}
 	if v, r := ask(attrWallClockRate); r == success { // HIP 5.2 does not have it, and one that cannot tell says 0
-		lim.clock = max(v, 0)
+		c.clock = max(v, 0)
 	}
-	if v, r := ask(attrStreamWaitValue); r == success { // true where both halves of the stream's memory operations are there
-		lim.marks = v != 0
-	}
+	v, r := ask(attrStreamWaitValue) // true where both halves of the stream's memory operations are there
+	c.limits.NoMarks = r != success || v == 0
 	var memory uintptr
 	if r := code(d.DeviceTotalMem.Call(uintptr(unsafe.Pointer(&memory)), dev)); r != success && failed == nil {
 		failed = d.failure("hipDeviceTotalMem", uri, r)
 	}
 	info.Memory = uint64(memory)
 	if failed != nil {
-		return info, lim, failed
+		return candidate{}, failed
 	}
 	arch, err := d.arch(dev, info.PCI, kfdTopology)
 	if err != nil {
-		return info, lim, fmt.Errorf("%s: %w", uri, err)
+		return candidate{}, fmt.Errorf("%s: %w", uri, err)
 	}
 	info.Arch = arch
-	return info, lim, nil
+	c.info = info
+	return c, nil
 }
 
 var printable = regexp.MustCompile(`^[0-9A-Za-z]{16}$`)

@@ -3,15 +3,12 @@
 // loaded before somebody asks for devices. It has never run on AMD's hardware: see folder standin for
 // what stands in for it in tests.
 //
-// # Why is there no synchronizing call?
+// Streams, events, memory and modules are package stream's, whose comment says why nothing here synchronizes, when code is loaded and when
+// memory is given back.
 //
-// A kernel of this project waits for answers that this very process gives, so nothing may wait inside the driver for a
-// kernel. The rules are those of package cuda, whose comment gives the reasons: non-blocking streams;
-// completion is asked for; transfers go through pinned memory; at most [backlogMax] operations in a stream; and
-// what synchronizes by itself, or may (hipFree, hipHostFree, hipStreamDestroy, hipModuleLoadData, hipModuleUnload),
-// is put off until nothing runs on the device, or on any device for host memory.
+// # What is the driver's?
 //
-// One thing is the driver's: it maps streams to a few hardware queues (GPU_MAX_HW_QUEUES, 4 unless set). Of more streams
+// It maps streams to a few hardware queues (GPU_MAX_HW_QUEUES, 4 unless set). Of more streams
 // than that, some wait for each other's kernels.
 //
 // # What is never asked?

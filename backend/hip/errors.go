@@ -4,32 +4,27 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
-// result is a hipError_t or a hiprtcResult. Both are C ints: the upper half of the register that carries them is undefined.
-type result uint32
+// result is a hipError_t or a hiprtcResult.
+type result = stream.Result
 
-func code(r uintptr) result { return result(uint32(r)) }
+func code(r uintptr) result { return stream.Code(r) }
 
-// hipError_t of hip_runtime_api.h: the same in HIP 5, 6 and 7.
+// hipError_t of hip_runtime_api.h, the same in HIP 5, 6 and 7: those that CUDA does not share.
 const (
-	success            result = 0
-	invalidValue       result = 1
-	outOfMemory        result = 2
+	success                   = stream.Success
 	insufficientDriver result = 35
 	noDevice           result = 100
 	invalidDevice      result = 101
 	invalidImage       result = 200
 	noBinary           result = 209
-	unsupportedLimit   result = 215
 	invalidKernelFile  result = 218
 	initFailed         result = 303
-	notFound           result = 500
-	notReady           result = 600
 	outOfResources     result = 701
-	notSupported       result = 801
 )
 
 // faults are the codes after which the device is of no more use to the process, each with its cause in plain words.
@@ -61,7 +56,7 @@ func (d *driver) errorName(r result) string {
 func (d *driver) failure(op, device string, r result) *hal.Error {
 	e := &hal.Error{Op: op, Backend: name, Device: device, Code: int(r), Name: d.errorName(r)}
 	switch r {
-	case outOfMemory:
+	case stream.OutOfMemory:
 		e.Err = hal.ErrOutOfMemory
 	case noDevice, invalidDevice:
 		e.Err = hal.ErrNoDevice
@@ -86,7 +81,7 @@ func refused(err error) bool {
 		return false
 	}
 	switch result(e.Code) {
-	case invalidImage, noBinary, invalidKernelFile, initFailed, notFound:
+	case invalidImage, noBinary, invalidKernelFile, initFailed, stream.NotFound:
 		return true
 	}
 	return false

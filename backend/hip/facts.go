@@ -31,14 +31,14 @@ var _ hal.Teller = (*device)(nil)
 // Facts asks for each attribute that is known by name. One that the driver refuses is a fact too. "Device Management":
 // hipDeviceGetAttribute.
 func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
-	api := d.gpu.api
+	api := d.api
 	for _, f := range []hal.Fact{
 		{Name: "driver_version", Source: "hipRuntimeGetVersion", Value: api.version.String()},
 		{Name: "driver_library", Source: "dlopen", Value: api.path},
-		{Name: "name", Source: "hipDeviceGetName", Value: d.info.Name},
-		{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.info.Arch},
-		{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.info.UUID},
-		{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.info.PCI},
+		{Name: "name", Source: "hipDeviceGetName", Value: d.Info().Name},
+		{Name: "arch", Source: "gcnArchName, or the kernel's topology", Value: d.Info().Arch},
+		{Name: "uuid", Source: "hipDeviceGetUuid", Value: d.Info().UUID},
+		{Name: "pci", Source: "hipDeviceGetPCIBusId", Value: d.Info().PCI},
 	} {
 		tell(f)
 	}
@@ -48,7 +48,7 @@ func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
 		}
 		var v [2]int32 // some are written as 8 bytes
 		start := time.Now()
-		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.info.Ordinal)))
+		r := code(api.DeviceGetAttribute.Call(uintptr(unsafe.Pointer(&v[0])), uintptr(n), uintptr(d.Info().Ordinal)))
 		f := hal.Fact{Name: attributes[n], Source: fmt.Sprintf("hipDeviceGetAttribute(%d)", n), Took: time.Since(start)}
 		if r == success {
 			f.Value = fmt.Sprint(v[0])

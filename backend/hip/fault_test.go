@@ -49,18 +49,18 @@ func TestMissingSymbols(t *testing.T) {
 	}
 	d, err := another(t, "-DhipDeviceGetUuid=gone1", "-DhipFuncGetAttribute=gone2", "-DhipGetDevicePropertiesR0600=gone3")
 	must(t, err)
-	if info, _, err := d.describe(1); err != nil || info.UUID != "" || info.Arch != "gfx90a" {
-		t.Errorf("optional ones: %v, %+v", err, info)
+	if c, err := d.describe(1); err != nil || c.info.UUID != "" || c.info.Arch != "gfx90a" {
+		t.Errorf("optional ones: %v, %+v", err, c.info)
 	}
 	standInFaults(t, d, "hipDeviceGetAttribute:10004=1")
-	if _, _, err := d.describe(1); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "does not say which architecture") {
+	if _, err := d.describe(1); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "does not say which architecture") {
 		t.Errorf("without an architecture: %v", err)
 	}
 	d, err = another(t, "-DhiprtcCompileProgram=gone1")
 	must(t, err)
 	t.Setenv("DIALTONE_HIPRTC", d.path)
-	if info, _, err := d.describe(0); err != nil || !strings.Contains(info.Driver, "no hiprtc") {
-		t.Errorf("without hiprtc: %v, %+v", err, info)
+	if c, err := d.describe(0); err != nil || !strings.Contains(c.info.Driver, "no hiprtc") {
+		t.Errorf("without hiprtc: %v, %+v", err, c.info)
 	}
 	if _, err := d.compile(); !errors.Is(err, hal.ErrUnavailable) || !strings.Contains(err.Error(), "lacks hiprtcCompileProgram") {
 		t.Errorf("without hiprtc: %v", err)
@@ -70,7 +70,7 @@ func TestMissingSymbols(t *testing.T) {
 func TestUnknownAttributes(t *testing.T) {
 	d := needStandIn(t)
 	standInFaults(t, d, "hipDeviceGetAttribute:87=1")
-	if _, _, err := d.describe(0); err == nil || !strings.Contains(err.Error(), "hip:0: hipDeviceGetAttribute(87): hipErrorInvalidValue (1)") {
+	if _, err := d.describe(0); err == nil || !strings.Contains(err.Error(), "hip:0: hipDeviceGetAttribute(87): hipErrorInvalidValue (1)") {
 		t.Errorf("the wave size: %v", err)
 	}
 	standInFaults(t, d, "hipDeviceGetAttribute:10017=1")
@@ -147,9 +147,10 @@ func TestMarkRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			standInFaults(t, c.api, c.faults)
-			info, limits, err := c.api.describe(0)
+			own, err := loadDriver(c.api.path) // what it learns is its own
 			must(t, err)
-			dev := &device{gpu: &gpu{api: c.api, uri: info.URI, bind: []uintptr{0}}, info: info, limits: limits} // what it learns is its own
+			dev, err := own.open(0)
+			must(t, err)
 			q, err := dev.NewQueue()
 			must(t, err)
 			defer q.Close()
@@ -165,7 +166,7 @@ func TestMarkRefused(t *testing.T) {
 			if seen, err := standin.Seen(c.api.path, "hipStreamWriteValue32"); err != nil || seen != c.asked {
 				t.Errorf("the driver was asked %d times, want %d; %v", seen, c.asked, err)
 			}
-			must(t, dev.gpu.usable())
+			must(t, dev.(*device).Usable())
 			if done, err := q.Done(); !done || err != nil {
 				t.Errorf("%v, %v", done, err)
 			}
@@ -316,7 +317,7 @@ func TestHangs(t *testing.T) {
 		must(t, err)
 		must(t, m.Close())
 		d := dev.Driver().(*device)
-		c, err := d.gpu.api.compile()
+		c, err := d.api.compile()
 		must(t, err)
 		if _, ok := cache.Path(d.entry(hal.Source{Name: "one", Text: addSource}, c)); !ok {
 			t.Error("what was compiled too late is not in the cache")
@@ -382,10 +383,22 @@ func TestMemoryOperations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			standInFaults(t, c.api, c.faults)
-			info, limits, err := c.api.describe(0)
+			own, err := loadDriver(c.api.path) // what it learns is its own
 			must(t, err)
-			dev := &device{gpu: &gpu{api: c.api, uri: info.URI, bind: []uintptr{0}}, info: info, limits: limits} // what it learns is its own
-			detail, err := dev.Trials()[0].Run(t.Context(), "")
+			dev, err := own.open(0)
+			must(t, err)
+			detail, err := dev.(*device).Trials()[0].Run(t.Context(), "")
+			for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // of signal memory there is little
+				b, err := dev.Alloc(hal.DeviceMemory, 4) // gives back what can be
+				must(t, err)
+				must(t, b.Free())
+				if _, waiting := own.streams.Left(); waiting == 0 {
+					break
+				}
+				if time.Now().After(until) {
+					t.Fatal("the signal memory is not given back")
+				}
+			}
 			got := ""
 			if err != nil {
 				got = err.Error()

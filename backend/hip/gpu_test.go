@@ -3,7 +3,6 @@ package hip
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
 )
@@ -141,6 +141,15 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// left is how many releases wait.
+func left(t *testing.T) (releases int) {
+	t.Helper()
+	d, err := startedDriver()
+	must(t, err)
+	_, releases = d.streams.Left()
+	return releases
 }
 
 func wait(t testing.TB, q *hal.Queue) {
@@ -330,11 +339,11 @@ func TestGPUArguments(t *testing.T) {
 		t.Errorf("host memory holds %d", v)
 	}
 
-	if err := q.Launch(k, [3]int{}, [3]int{}, make([]hal.Arg, argCount+1)...); !errors.Is(err, hal.ErrInvalid) {
-		t.Errorf("%d arguments: %v", argCount+1, err)
+	if err := q.Launch(k, [3]int{}, [3]int{}, make([]hal.Arg, stream.ArgCount+1)...); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d arguments: %v", stream.ArgCount+1, err)
 	}
-	if err := q.Launch(k, [3]int{}, [3]int{}, hal.Value(make([]byte, argBytes)), hal.Value([]byte{1})); !errors.Is(err, hal.ErrInvalid) {
-		t.Errorf("%d bytes of arguments: %v", argBytes+1, err)
+	if err := q.Launch(k, [3]int{}, [3]int{}, hal.Value(make([]byte, stream.ArgBytes)), hal.Value([]byte{1})); !errors.Is(err, hal.ErrInvalid) {
+		t.Errorf("%d bytes of arguments: %v", stream.ArgBytes+1, err)
 	}
 }
 
@@ -371,14 +380,14 @@ func TestGPULimits(t *testing.T) {
 
 func TestGPUTransfers(t *testing.T) {
 	d := open(t)
-	const top = 3*halfSize + 7
+	const top = 3*stream.HalfSize + 7
 	pinned := alloc(t, d, hal.HostCoherent, top+64)
 	var workers sync.WaitGroup
 	for n := range 4 {
 		q, b := newQueue(t, d), alloc(t, d, hal.DeviceMemory, top+64)
 		workers.Go(func() {
 			rng := rand.New(rand.NewPCG(1, uint64(n)))
-			for _, size := range []int{1, 3, 4096, halfSize - 1, halfSize, halfSize + 1, 2 * halfSize, 2*halfSize + 1, top} {
+			for _, size := range []int{1, 3, 4096, stream.HalfSize - 1, stream.HalfSize, stream.HalfSize + 1, 2 * stream.HalfSize, 2*stream.HalfSize + 1, top} {
 				offset := rng.IntN(64)
 				sent, got := make([]byte, size), make([]byte, size)
 				for i := range sent {
@@ -534,9 +543,9 @@ func TestGPUBesides(t *testing.T) {
 	w := startWaiting(t, d, m)
 	w.end(t)
 	other := newQueue(t, d)
-	data := alloc(t, d, hal.DeviceMemory, 3*halfSize)
+	data := alloc(t, d, hal.DeviceMemory, 3*stream.HalfSize)
 	host := alloc(t, d, hal.HostCoherent, 1<<20)
-	bytes3 := make([]byte, 3*halfSize)
+	bytes3 := make([]byte, 3*stream.HalfSize)
 	must(t, other.Write(data, 0, bytes3))
 	compiled := fresh() // to be taken from the cache
 	made, err := d.Compile(t.Context(), compiled)
@@ -657,9 +666,7 @@ func TestGPUBesides(t *testing.T) {
 	if done, err := w.queue.Done(); !done || err != nil {
 		t.Errorf("done %v, %v", done, err)
 	}
-	releases.Lock()
-	defer releases.Unlock()
-	if n := len(releases.list); n != 0 {
+	if n := left(t); n != 0 {
 		t.Errorf("%d releases left though nothing runs", n)
 	}
 }
@@ -780,7 +787,7 @@ func TestGPUBacklog(t *testing.T) {
 		finished <- nil
 	}()
 	time.Sleep(300 * time.Millisecond)
-	if got := launched.Load(); got < 100 || got > backlogMax {
+	if got := launched.Load(); got < 100 || got > stream.BacklogMax {
 		t.Errorf("%d launches behind a waiting kernel", got)
 	}
 	start := time.Now()
@@ -920,11 +927,7 @@ func TestGPUTwo(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	queued := func() int {
-		releases.Lock()
-		defer releases.Unlock()
-		return len(releases.list)
-	}
+	queued := func() int { return left(t) }
 	w := startWaiting(t, d0, m0)
 	start := time.Now()
 	own, err := d1.Alloc(hal.DeviceMemory, 1<<20)
@@ -981,7 +984,7 @@ func TestGPUHammer(t *testing.T) {
 			for time.Now().Before(end) {
 				q, err := d.NewQueue()
 				fine(err)
-				b, err := d.Alloc(hal.DeviceMemory, 3*halfSize)
+				b, err := d.Alloc(hal.DeviceMemory, 3*stream.HalfSize)
 				fine(err)
 				h, err := d.Alloc(hal.HostCoherent, 4096)
 				fine(err)
@@ -991,8 +994,8 @@ func TestGPUHammer(t *testing.T) {
 					return
 				}
 				var users sync.WaitGroup
-				users.Go(func() { fine(q.Write(b, 0, make([]byte, 3*halfSize))) })
-				users.Go(func() { fine(q.Read(make([]byte, 3*halfSize), b, 0)) })
+				users.Go(func() { fine(q.Write(b, 0, make([]byte, 3*stream.HalfSize))) })
+				users.Go(func() { fine(q.Read(make([]byte, 3*stream.HalfSize), b, 0)) })
 				users.Go(func() {
 					for range 20 {
 						fine(q.Launch(k, [3]int{}, [3]int{}, hal.Memory(b)))
@@ -1064,13 +1067,12 @@ func TestGPUEndless(t *testing.T) {
 func TestGPUBadCache(t *testing.T) {
 	d := open(t)
 	t.Setenv("DIALTONE_CACHE", t.TempDir())
-	c, err := d.Driver().(*device).gpu.api.compile()
+	c, err := d.Driver().(*device).api.compile()
 	must(t, err)
 	src := hal.Source{Name: "bad", Text: addSource}
 	for _, image := range []string{"this is no code\x00", "\x7fELF but no more than that, whatever the header says it is........................"} {
 		key := d.Driver().(*device).entry(src, c)
-		sum := sha256.Sum256([]byte(image))
-		must(t, cache.Put(key, append(sum[:], image...)))
+		must(t, cache.Put(key, []byte(image)))
 		m, err := d.Compile(t.Context(), src)
 		if err != nil {
 			t.Errorf("%.20q: %v", image, err)
@@ -1106,7 +1108,7 @@ func TestGPUAllocations(t *testing.T) {
 	for what, f := range map[string]func() error{
 		"Launch": launch,
 		"Done": func() error {
-			q.(*queue).finished.Store(0) // so that the driver is asked
+			q.(*stream.Queue).Forget()
 			_, err := q.Done()
 			return err
 		},

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
 )
@@ -210,16 +211,16 @@ func TestConstants(t *testing.T) {
 		"hipDeviceAttributeMaxGridDimZ": attrMaxGridDimX + 2, "hipDeviceAttributeMaxThreadsPerBlock": attrMaxThreadsPerBlock,
 		"hipDeviceAttributeMaxThreadsPerMultiProcessor": attrMaxThreadsPerCU, "hipDeviceAttributeMultiprocessorCount": attrComputeUnits,
 		"hipDeviceAttributeWarpSize": attrWarpSize, "hipDeviceAttributeGcnArchName": attrGcnArchName,
-		"hipDeviceAttributeManagedMemory": attrManagedMemory, "hipDeviceAttributeConcurrentManagedAccess": attrConcurrentManaged, "hipMemAttachGlobal": memAttachGlobal,
+		"hipDeviceAttributeManagedMemory": attrManagedMemory, "hipDeviceAttributeConcurrentManagedAccess": attrConcurrentManaged, "hipMemAttachGlobal": stream.AttachGlobal,
 		"hipHostMallocPortable": hostMallocPortable, "hipHostMallocMapped": hostMallocMapped, "hipHostMallocCoherent": hostMallocCoherent,
-		"hipStreamNonBlocking": streamNonBlocking, "hipEventDisableTiming": eventDisableTiming,
+		"hipStreamNonBlocking": stream.StreamNonBlocking, "hipEventDisableTiming": stream.EventDisableTiming,
 		"HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK": funcMaxThreads, "hipDeviceAttributeCanUseStreamWaitValue": attrStreamWaitValue,
 		"hipMallocSignalMemory": mallocSignal, "hipStreamWaitValueGte": waitAtLeast,
-		"hipSuccess": int(success), "hipErrorInvalidValue": int(invalidValue), "hipErrorOutOfMemory": int(outOfMemory),
+		"hipSuccess": int(success), "hipErrorInvalidValue": int(stream.InvalidValue), "hipErrorOutOfMemory": int(stream.OutOfMemory),
 		"hipErrorInsufficientDriver": int(insufficientDriver), "hipErrorNoDevice": int(noDevice), "hipErrorInvalidDevice": int(invalidDevice),
-		"hipErrorInvalidImage": int(invalidImage), "hipErrorNoBinaryForGpu": int(noBinary), "hipErrorInvalidKernelFile": int(invalidKernelFile),
-		"hipErrorSharedObjectInitFailed": int(initFailed), "hipErrorNotFound": int(notFound), "hipErrorNotReady": int(notReady),
-		"hipErrorLaunchOutOfResources": int(outOfResources), "hipErrorNotSupported": int(notSupported), "HIPRTC_ERROR_COMPILATION": int(compilation),
+		"hipErrorUnsupportedLimit": int(stream.UnsupportedLimit), "hipErrorInvalidImage": int(invalidImage), "hipErrorNoBinaryForGpu": int(noBinary), "hipErrorInvalidKernelFile": int(invalidKernelFile),
+		"hipErrorSharedObjectInitFailed": int(initFailed), "hipErrorNotFound": int(stream.NotFound), "hipErrorNotReady": int(stream.NotReady),
+		"hipErrorLaunchOutOfResources": int(outOfResources), "hipErrorNotSupported": int(stream.NotSupported), "HIPRTC_ERROR_COMPILATION": int(compilation),
 		"hipErrorDeinitialized": 4, "hipErrorECCNotCorrectable": 214, "hipErrorIllegalAddress": 700, "hipErrorLaunchTimeOut": 702,
 		"hipErrorContextIsDestroyed": 709, "hipErrorAssert": 710, "hipErrorLaunchFailure": 719,
 	} {
@@ -265,7 +266,7 @@ func TestWithoutGPU(t *testing.T) {
 	if infos, err := d.list(); !errors.Is(err, hal.ErrUnavailable) || len(infos) != 0 {
 		t.Errorf("%d devices, %v", len(infos), err)
 	}
-	for r, want := range map[result]string{outOfMemory: "hipErrorOutOfMemory", noDevice: "hipErrorNoDevice", 719: "hipErrorLaunchFailure"} {
+	for r, want := range map[result]string{stream.OutOfMemory: "hipErrorOutOfMemory", noDevice: "hipErrorNoDevice", 719: "hipErrorLaunchFailure"} {
 		if got := d.errorName(r); got != want {
 			t.Errorf("%d is %q, want %q", r, got, want)
 		}
@@ -394,9 +395,12 @@ func TestCache(t *testing.T) {
 	if _, k := get(true); k != "" {
 		t.Error("fresh code came from the cache")
 	}
-	c, _ := dev.gpu.api.compile()
-	other := &device{gpu: dev.gpu, info: dev.info, limits: dev.limits}
-	other.info.Subgroup ^= 96 // 32 for 64, 64 for 32
+	c, _ := dev.api.compile()
+	info := dev.Info()
+	info.Subgroup ^= 96 // 32 for 64, 64 for 32
+	h, err := dev.api.streams.Open(info, stream.Limits{}, nil)
+	must(t, err)
+	other := &device{Handle: h, api: dev.api, clock: dev.clock}
 	for what, k := range map[string]string{
 		"name": dev.entry(hal.Source{Name: "b", Text: addSource}, c), "text": dev.entry(hal.Source{Name: src.Name, Text: addSource + " "}, c),
 		"lanes": other.entry(src, c),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/internal/filesystem"
@@ -107,17 +108,16 @@ func (d *device) moveFile(storage string, move func(*gpufile.Library, string, gp
 		return "", err
 	}
 	defer q.Close()
-	g := d.gpu
 	detail, err := move(lib, storage, gpufile.Memory{
-		Address: memory.(*buffer).device,
+		Address: memory.(*stream.Buffer).Address(),
 		Bind: func() error {
-			if r := code(g.api.SetDevice.Call(g.bind...)); r != success {
-				return g.fail("hipSetDevice", r, nil)
+			if r := d.SetCurrent(); r != success {
+				return d.Fail("hipSetDevice", r)
 			}
 			return nil
 		},
-		Get: func(p []byte) error { return finish(q, q.Read(p, memory, 0)) },
-		Put: func(p []byte) error { return finish(q, q.Write(memory, 0, p)) },
+		Get: func(p []byte) error { return stream.Finish(q, q.Read(p, memory, 0)) },
+		Put: func(p []byte) error { return stream.Finish(q, q.Write(memory, 0, p)) },
 	})
 	return detail, d.explain(err, storage)
 }
@@ -130,7 +130,7 @@ func (d *device) explain(err error, storage string) error {
 		return err
 	}
 	for _, name := range fileFunctions {
-		if !d.gpu.api.hasFunction(name) {
+		if !d.api.hasFunction(name) {
 			return fmt.Errorf("%w: the HIP runtime has no %s: %w", err, name, hal.ErrUnsupported)
 		}
 	}
@@ -138,12 +138,4 @@ func (d *device) explain(err error, storage string) error {
 		return fmt.Errorf("%w: its direct path takes files on ext4 and xfs, this is %s: %w", err, fs, hal.ErrUnsupported)
 	}
 	return fmt.Errorf("%w, which it also gives for a transfer that its direct path does not take", err)
-}
-
-// finish waits for a queue, outside of the driver.
-func finish(q hal.DriverQueue, err error) error {
-	if err != nil {
-		return err
-	}
-	return q.(*queue).poll(q.Done)
 }

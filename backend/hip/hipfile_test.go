@@ -113,7 +113,7 @@ func TestFileTransferChild(t *testing.T) {
 	d := open(t).Driver().(*device)
 	double, err := dl.Open(os.Getenv(doubleEnv))
 	must(t, err)
-	d.gpu.api.GetProcAddress = double.Lookup("hipGetProcAddress")
+	d.api.GetProcAddress = double.Lookup("hipGetProcAddress")
 	for _, one := range d.Trials() {
 		name, ok := map[string]string{"io.file.read.direct": "read", "io.file.write.direct": "write"}[one.Capability]
 		if !ok {
@@ -133,7 +133,7 @@ func TestFileTransferChild(t *testing.T) {
 		}
 	}
 	var facts []string
-	for _, f := range d.gpu.api.fileFacts() {
+	for _, f := range d.api.fileFacts() {
 		facts = append(facts, f.Name+"="+f.Value)
 	}
 	there := "1"

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
@@ -99,21 +100,18 @@ const (
 
 // Flags and enumerators of the same header.
 const (
-	memAttachGlobal    = 1          // hipMemAttachGlobal
 	hostMallocPortable = 1          // hipHostMallocPortable
 	hostMallocMapped   = 2          // hipHostMallocMapped
 	hostMallocCoherent = 0x40000000 // hipHostMallocCoherent
-	streamNonBlocking  = 1          // hipStreamNonBlocking
-	eventDisableTiming = 2          // hipEventDisableTiming
 	funcMaxThreads     = 0          // HIP_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 	mallocSignal       = 2          // hipMallocSignalMemory
 	waitAtLeast        = 0          // hipStreamWaitValueGte
-	limitStackSize     = 0          // hipLimitStackSize, since HIP 5.3
 )
 
 // driver is the loaded runtime library.
 type driver struct {
 	driverTable
+	streams stream.Driver
 	library *dl.Library
 	path    string
 	version version
@@ -152,7 +150,47 @@ func loadDriver(names ...string) (*driver, error) {
 		d.version = versionOf(int(n))
 	}
 	d.compile = sync.OnceValues(func() (*compiler, error) { return loadCompiler(d) })
+	d.fillIn(&d.streams)
 	return d, nil
+}
+
+// fillIn gives what the runtime has in common with CUDA's driver.
+func (d *driver) fillIn(s *stream.Driver) {
+	s.Backend = name
+	s.SetCurrent = stream.Function{Func: d.SetDevice, Name: "hipSetDevice"}
+	s.GetLimit = stream.Function{Func: d.DeviceGetLimit, Name: "hipDeviceGetLimit"}
+	s.SetLimit = stream.Function{Func: d.DeviceSetLimit, Name: "hipDeviceSetLimit"}
+	s.NoStack = fmt.Sprintf("HIP %v cannot be told: HIP 5.3 or newer would do", d.version)
+	s.MemoryInfo = stream.Function{Func: d.MemGetInfo, Name: "hipMemGetInfo"}
+	s.Alloc = stream.Function{Func: d.Malloc, Name: "hipMalloc"}
+	s.Free = stream.Function{Func: d.Free, Name: "hipFree"}
+	s.AllocHost = stream.Function{Func: d.HostMalloc, Name: "hipHostMalloc"}
+	s.HostAddress = stream.Function{Func: d.HostGetDevicePointer, Name: "hipHostGetDevicePointer"}
+	s.FreeHost = stream.Function{Func: d.HostFree, Name: "hipHostFree"}
+	s.AllocManaged = stream.Function{Func: d.MallocManaged, Name: "hipMallocManaged"}
+	s.CopyToDevice = stream.Function{Func: d.MemcpyHtoDAsync, Name: "hipMemcpyHtoDAsync"}
+	s.CopyToHost = stream.Function{Func: d.MemcpyDtoHAsync, Name: "hipMemcpyDtoHAsync"}
+	s.StreamCreate = stream.Function{Func: d.StreamCreate, Name: "hipStreamCreateWithFlags"}
+	s.StreamQuery = stream.Function{Func: d.StreamQuery, Name: "hipStreamQuery"}
+	s.StreamDestroy = stream.Function{Func: d.StreamDestroy, Name: "hipStreamDestroy"}
+	s.StreamWriteWord = stream.Function{Func: d.StreamWriteValue32, Name: "hipStreamWriteValue32"}
+	s.EventCreate = stream.Function{Func: d.EventCreate, Name: "hipEventCreateWithFlags"}
+	s.EventRecord = stream.Function{Func: d.EventRecord, Name: "hipEventRecord"}
+	s.EventQuery = stream.Function{Func: d.EventQuery, Name: "hipEventQuery"}
+	s.EventDestroy = stream.Function{Func: d.EventDestroy, Name: "hipEventDestroy"}
+	s.ModuleFunction = stream.Function{Func: d.ModuleGetFunction, Name: "hipModuleGetFunction"}
+	s.ModuleUnload = stream.Function{Func: d.ModuleUnload, Name: "hipModuleUnload"}
+	s.LaunchKernel = stream.Function{Func: d.ModuleLaunchKernel, Name: "hipModuleLaunchKernel"}
+	// Fine-grained memory is what the flag Coherent asks for. Where a driver knows no such flag, what it maps by default has to do, and
+	// a probe tells whether it does.
+	s.HostFlags = []uintptr{hostMallocPortable | hostMallocMapped | hostMallocCoherent, hostMallocPortable | hostMallocMapped}
+	s.KeepsImages = true
+	s.Failure = d.failure
+	s.Fault = func(r result) bool { return faults[r] != "" }
+	s.Load = d.load
+	s.Describe = d.describeKernel
+	s.EntryPoints = entryPoints
+	s.Refused = refused
 }
 
 // start calls hipInit, which finds the devices. HIP 5 answers hipErrorInvalidDevice where there is none, later ones hipErrorNoDevice.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 )
 
@@ -13,13 +14,13 @@ import (
 func TestStack(t *testing.T) {
 	d := needStandIn(t)
 	dev := open(t)
-	g := dev.Driver().(*device).gpu
-	limit := func(g *gpu) (n uintptr) {
-		r := g.with(func() result {
-			return code(g.api.DeviceGetLimit.Call(uintptr(unsafe.Pointer(&n)), limitStackSize))
+	g := dev.Driver().(*device)
+	limit := func(g *device) (n uintptr) {
+		r := g.With(func() result {
+			return code(g.api.DeviceGetLimit.Call(uintptr(unsafe.Pointer(&n)), stream.LimitStackSize))
 		})
 		if r != success {
-			t.Fatal(g.fail("hipDeviceGetLimit", r, nil))
+			t.Fatal(g.Fail("hipDeviceGetLimit", r))
 		}
 		return n
 	}
@@ -66,9 +67,13 @@ func TestStack(t *testing.T) {
 	}
 	older, err := another(t, "-DhipDeviceSetLimit=gone1")
 	must(t, err)
-	old := &gpu{api: older, uri: "hip:9", bind: []uintptr{0}}
-	if err := old.deepen("deep", 4096); !errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIP 5.3") {
+	old, err := older.open(0)
+	must(t, err)
+	defer old.Close()
+	if _, err := old.Compile(t.Context(), hal.Source{Name: "deep", Text: addSource, Stack: 4096}); !errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIP 5.3") {
 		t.Errorf("before HIP 5.3: %v", err)
 	}
-	must(t, old.deepen("shallow", 0))
+	m, err := old.Compile(t.Context(), hal.Source{Name: "shallow", Text: addSource})
+	must(t, err)
+	must(t, m.Close())
 }

@@ -39,19 +39,34 @@ func Dir() (string, error) {
 	return dir, nil
 }
 
-// Get reads an entry; ok is false when there is none.
+// Get reads an entry that Put stored; ok is false when there is none. One that is damaged is removed: a driver need not survive it.
 func Get(name string) (data []byte, ok bool) {
 	dir, err := Dir()
 	if err != nil {
 		return nil, false
 	}
-	data, err = os.ReadFile(filepath.Join(dir, name))
-	return data, err == nil && len(data) > 0
+	file, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return nil, false
+	}
+	if len(file) <= sha256.Size || sha256.Sum256(file[sha256.Size:]) != [sha256.Size]byte(file[:sha256.Size]) {
+		Remove(name)
+		return nil, false
+	}
+	return file[sha256.Size:], true
 }
 
-// Put stores an entry.
+// Put stores an entry, behind its sum.
 func Put(name string, data []byte) error {
-	return Make(name, func(path string) error { return os.WriteFile(path, data, 0o600) })
+	sum := sha256.Sum256(data)
+	return Make(name, func(path string) error { return os.WriteFile(path, append(sum[:], data...), 0o600) })
+}
+
+// Remove takes away an entry that is of no use, if it can.
+func Remove(name string) {
+	if dir, err := Dir(); err == nil {
+		_ = os.Remove(filepath.Join(dir, name))
+	}
 }
 
 // Make lets fill write the entry to a temporary path, then gives it its name.

@@ -1,0 +1,87 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/dialtone-gpu/dialtone/hal"
+)
+
+// Enqueue gives the stream an operation that hal does not have: f only calls the driver, whose function op is.
+func (q *Queue) Enqueue(op string, f func(stream uintptr) Result) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return err
+	}
+	if err := q.enter(); err != nil {
+		return err
+	}
+	defer q.device.driver.gate.RUnlock()
+	if r := q.device.With(func() Result { return f(q.stream) }); r != Success {
+		return q.device.fail(op, r, q)
+	}
+	q.issued.Add(1)
+	q.backlog++
+	return nil
+}
+
+// Later has something given back when nothing runs on the device.
+func (d *Device) Later(do func() Result) {
+	d.later(release{do: do})
+	d.driver.collect()
+}
+
+// Finish waits for a transfer that was given to a queue, outside of the driver; err is what giving it said.
+func Finish(q hal.DriverQueue, err error) error {
+	if err != nil {
+		return err
+	}
+	return q.(*Queue).poll(q.Done)
+}
+
+// TryWords lets a stream wait for a word, by the function op that wait calls, and then write another one. let is the host's store to the
+// word. An op that the driver does not support is hal.ErrUnsupported.
+func (h *Handle) TryWords(op string, wait func(stream uintptr) Result, let func()) (detail string, err error) {
+	dq, err := h.NewQueue()
+	if err != nil {
+		return "", err
+	}
+	q := dq.(*Queue)
+	defer q.Close()
+	memory, err := h.Alloc(hal.HostCoherent, 64)
+	if err != nil {
+		return "", err
+	}
+	defer memory.Free()
+	answer := (*atomic.Uint32)(memory.Host())
+	answer.Store(0)
+	if err := q.Enqueue(op, wait); err != nil {
+		var e *hal.Error
+		if errors.As(err, &e) && (Result(e.Code) == NotSupported || Result(e.Code) == InvalidValue) {
+			err = fmt.Errorf("%w: %w", err, hal.ErrUnsupported)
+		}
+		return "", err
+	}
+	if err := q.Mark(memory, 0, 2); err != nil {
+		let() // so that nothing waits
+		return "", err
+	}
+	time.Sleep(5 * time.Millisecond)
+	early := answer.Load()
+	start := time.Now()
+	let()
+	for answer.Load() != 2 {
+		if time.Since(start) > 2*time.Second {
+			return "", errors.New("the stream did not go on within 2 s")
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+	took := time.Since(start)
+	if early != 0 {
+		return "", fmt.Errorf("the stream did not wait: %w", hal.ErrUnsupported)
+	}
+	return fmt.Sprintf("a stream waited for a word of the host and answered it after %v", took.Round(time.Microsecond)), nil
+}
