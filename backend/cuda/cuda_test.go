@@ -41,14 +41,6 @@ func needCompiler(t testing.TB) *compiler {
 	return c
 }
 
-const addSource = `
-extern "C" __global__ void add(const float *a, const float *b, float *c, int n) {
-	int i = blockIdx.x * blockDim.x + threadIdx.x;
-	if (i < n) c[i] = a[i] + b[i];
-}
-extern "C" __global__ void another(int *p) { *p = 1; }
-`
-
 func TestMissingLibraries(t *testing.T) {
 	for _, env := range []string{"DIALTONE_LIBCUDA", "DIALTONE_NVRTC"} {
 		t.Setenv(env, "/nowhere/lib.so")
@@ -311,5 +303,17 @@ func TestErrors(t *testing.T) {
 		if e.Code != int(tt.code) || e.Name != tt.name || tt.sentinel != nil && !errors.Is(e, tt.sentinel) || !strings.Contains(e.Error(), tt.cause) {
 			t.Errorf("%d: %v", tt.code, e)
 		}
+	}
+}
+
+// TestKernels: what the tests on a GPU run is compiled, where there is none.
+func TestKernels(t *testing.T) {
+	needCompiler(t)
+	c, err := loadedCompiler()
+	must(t, err)
+	image, err := c.build(t.Context(), "cuda:0", hal.Source{Name: "test.kernel.c", Text: kernels}, 90, nil)
+	must(t, err)
+	if got := strings.Join(entryPoints(image), " "); got != "add args deep fault_address fault_misaligned fault_trap ids increment mailbox waiter" {
+		t.Errorf("kernels %s", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
+	"github.com/dialtone-gpu/dialtone/backend/stream/streamtest"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
 )
@@ -254,7 +255,7 @@ func TestDeviceLost(t *testing.T) {
 
 // TestHangs: a call of the driver that does not return keeps nobody beyond their context.
 func TestHangs(t *testing.T) {
-	if os.Getenv(childEnv) == "" {
+	if os.Getenv(streamtest.ChildEnv) == "" {
 		needStandIn(t)
 	}
 	short := func() (context.Context, context.CancelFunc) {
@@ -270,9 +271,9 @@ func TestHangs(t *testing.T) {
 		}
 	}
 	t.Run("hipInit", func(t *testing.T) {
-		if os.Getenv(childEnv) != t.Name() {
+		if os.Getenv(streamtest.ChildEnv) != t.Name() {
 			t.Setenv(faultsEnv, "hipInit=hang")
-			runChild(t, time.Minute)
+			streamtest.RunChild(t, time.Minute)
 			return
 		}
 		for what, f := range map[string]func(context.Context) error{
@@ -290,13 +291,13 @@ func TestHangs(t *testing.T) {
 		}
 	})
 	t.Run("hiprtcCompileProgram", func(t *testing.T) {
-		if os.Getenv(childEnv) != t.Name() {
+		if os.Getenv(streamtest.ChildEnv) != t.Name() {
 			// The compiler of the stand-in's hiprtc.
 			slow := filepath.Join(t.TempDir(), "slow")
 			must(t, os.WriteFile(slow, []byte("#!/bin/sh\nsleep 0.3\nexec c++ \"$@\"\n"), 0o700))
 			t.Setenv("CXX", slow)
 			t.Setenv("DIALTONE_CACHE", t.TempDir())
-			runChild(t, time.Minute)
+			streamtest.RunChild(t, time.Minute)
 			return
 		}
 		needStandIn(t)

@@ -50,14 +50,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-const addSource = `
-extern "C" __global__ void add(const float *a, const float *b, float *c, int n) {
-	int i = blockIdx.x * blockDim.x + threadIdx.x;
-	if (i < n) c[i] = a[i] + b[i];
-}
-extern "C" __global__ void another(int *p) { *p = 1; }
-`
-
 func TestMissingLibraries(t *testing.T) {
 	_, err := loadDriver("/nowhere/lib.so", "/nowhere/other.so")
 	t.Setenv("DIALTONE_HIPRTC", "/nowhere/rtc.so")
