@@ -308,9 +308,7 @@ func TestErrors(t *testing.T) {
 
 // TestKernels: what the tests on a GPU run is compiled, where there is none.
 func TestKernels(t *testing.T) {
-	needCompiler(t)
-	c, err := loadedCompiler()
-	must(t, err)
+	c := needCompiler(t)
 	image, err := c.build(t.Context(), "cuda:0", hal.Source{Name: "test.kernel.c", Text: kernels}, 90, nil)
 	must(t, err)
 	if got := strings.Join(entryPoints(image), " "); got != "add args deep fault_address fault_misaligned fault_trap ids increment mailbox waiter" {
