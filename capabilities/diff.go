@@ -25,13 +25,14 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s: %s: %s -> %s", c.Device, what, c.Before, c.After)
 }
 
-// Diff compares two reports. A device is the same in both by its UUID, else its PCI address, else its URI. What either does
-// not tell, such as capabilities that it does not know, is no change.
+// Diff compares two reports. A device is the same in both by its UUID, else its PCI address, else its URI. What the earlier report does not
+// tell is no change: its program may not have known it.
 //
 // A regression is a device that is gone, and a capability that is less sure or goes less far. A capability
-// of which nothing is known any more is one if it had been proven or claimed.
+// of which nothing is known any more is one if it had been proven or claimed, and so is one that is not in the report any more.
 func Diff(before, after *Report) []Change {
 	changes := []Change{}
+	earlier := after.Schema < before.Schema || !after.Taken.IsZero() && after.Taken.Before(before.Taken) // although it is called after
 	match := pairs(before.Devices, after.Devices)
 	for i, a := range before.Devices {
 		if match[i] < 0 {
@@ -42,11 +43,15 @@ func Diff(before, after *Report) []Change {
 		was, is := a.Set(), b.Set()
 		for _, f := range was.List() {
 			now, told := is[f.ID]
-			if !told || f.State == now.State && f.Level == now.Level {
+			if !told && earlier || f.State == now.State && f.Level == now.Level {
 				continue
 			}
 			c, err := Find(string(f.ID))
-			changes = append(changes, Change{Device: b.URI, ID: f.ID, Before: outcome(f), After: outcome(now), Regression: err == nil && !c.Limit && worse(c, f, now)})
+			change := Change{Device: b.URI, ID: f.ID, Before: outcome(f), After: outcome(now), Regression: err == nil && !c.Limit && worse(c, f, now)}
+			if !told {
+				change.After = "not told"
+			}
+			changes = append(changes, change)
 		}
 	}
 	for j, b := range after.Devices {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dialtone-gpu/dialtone/hal"
 )
@@ -100,10 +101,31 @@ func TestClaims(t *testing.T) {
 		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "1"), FileReadDirect, Claimed, ""},
 		{"hip", facts("hipfile", "0.3.0 (libhipfile.so.0)", "hipAmdFileRead", "0"), FileReadDirect, No, ""},
 		{"hip", facts("hipfile", "", "hipAmdFileWrite", "1"), FileWriteDirect, No, ""},
+		{"hip", facts("uuid", "", "pci", "0000:03:00.0"), IDStable, Claimed, ""},
+		{"hip", facts("uuid", "GPU-1", "pci", ""), IDStable, Claimed, ""},
+		{"hip", facts("uuid", "", "pci", ""), IDStable, No, ""},
+		{"hip", facts("UnifiedAddressing", "1"), MemUVA, Claimed, ""},
+		{"hip", facts("HostRegisterSupported", "1"), MemRegister, Claimed, ""},
+		{"hip", nil, MemRegister, Unknown, ""}, // HIP 5 has no such attribute
+		{"hip", facts("PageableMemoryAccessUsesHostPageTables", "1", "PageableMemoryAccess", "0"), MemHostPT, No, ""},
+		{"hip", facts("PageableMemoryAccessUsesHostPageTables", "1", "PageableMemoryAccess", "1"), MemHostPT, Claimed, ""},
+		{"hip", facts("HostAllocDmaBufSupported", "1"), DMABufHost, Claimed, ""},
+		{"hip", facts("GPUDirectRDMAWithHipVMMSupported", "1"), RDMA, Claimed, ""},
+		{"hip", facts("GPUDirectRDMAWithHipVMMSupported", "0"), RDMA, Unknown, ""}, // other memory may do
+		{"hip", facts("MemoryPoolSupportedHandleTypes", "1"), IPCMemory, Claimed, ""},
+		{"hip", facts("MemoryPoolSupportedHandleTypes", "0"), IPCMemory, Unknown, ""},
+		{"hip", facts("hipLaunchHostFunc", "0"), QueueHostFn, No, ""},
+		{"hip", facts("hipEventElapsedTime", "1"), TimerBoundary, Claimed, ""},
+		{"hip", facts("peers", "0", "peers_access", "0", "peers_native_atomics", "0"), PeerCopy, No, ""},
+		{"hip", facts("peers", "1", "peers_access", "1", "peers_native_atomics", "0"), PeerAccess, Claimed, ""},
+		{"hip", facts("peers", "1", "peers_access", "1", "peers_native_atomics", "0"), PeerAtomics, No, ""},
 	} {
 		f := Claims(hal.Info{Backend: c.backend}, c.facts)[c.id]
 		if f.State != c.state || f.Level != c.level {
 			t.Errorf("%s %v: %s is %s %q, want %s %q", c.backend, c.facts, c.id, f.State, f.Level, c.state, c.level)
+		}
+		if f.State == Unknown && len(f.Facts) > 0 && f.Reason == "" {
+			t.Errorf("%s: unknown for no reason", c.id)
 		}
 		if f.State == No && f.Reason == "" && len(f.Facts) == 0 {
 			t.Errorf("%s: no for no reason", c.id)
@@ -238,7 +260,13 @@ func TestDiff(t *testing.T) {
 		{"a level less", []Device{device("cuda:0", "", one(Atomic64, Proven, "full"))}, []Device{device("cuda:0", "", one(Atomic64, Proven, "add"))}, "!cuda:0: atomic.dev64: proven (full) -> proven (add)"},
 		{"a level more", []Device{device("cuda:0", "", one(Atomic64, Proven, "add"))}, []Device{device("cuda:0", "", one(Atomic64, Proven, "full"))}, "cuda:0: atomic.dev64: proven (add) -> proven (full)"},
 		{"a limit gone", []Device{device("cuda:0", "", one(ExecTimeout, Claimed, ""))}, []Device{device("cuda:0", "", one(ExecTimeout, No, ""))}, "cuda:0: exec.timeout: claimed -> no"},
-		{"not told", []Device{device("cuda:0", "", one(ExecBasic, Proven, ""))}, []Device{device("cuda:0", "")}, ""},
+		{"proven, not told", []Device{device("cuda:0", "", one(ExecBasic, Proven, ""))}, []Device{device("cuda:0", "")}, "!cuda:0: exec.basic: proven -> not told"},
+		{"claimed, not told", []Device{device("cuda:0", "", one(Atomic64, Claimed, "full"))}, []Device{device("cuda:0", "")}, "!cuda:0: atomic.dev64: claimed (full) -> not told"},
+		{"no, not told", []Device{device("cuda:0", "", one(ExecBasic, No, ""))}, []Device{device("cuda:0", "")}, "cuda:0: exec.basic: no -> not told"},
+		{"unknown, not told", []Device{device("cuda:0", "", one(ExecBasic, Unknown, ""))}, []Device{device("cuda:0", "")}, ""},
+		{"a limit not told", []Device{device("cuda:0", "", one(ExecTimeout, Claimed, ""))}, []Device{device("cuda:0", "")}, "cuda:0: exec.timeout: claimed -> not told"},
+		{"not known here", []Device{device("cuda:0", "", one("mem.telepathic", Proven, ""))}, []Device{device("cuda:0", "")}, "cuda:0: mem.telepathic: proven -> not told"},
+		{"new", []Device{device("cuda:0", "")}, []Device{device("cuda:0", "", one(ExecBasic, No, ""))}, ""},
 		{"another machine's", []Device{device("cuda:0", "a", one(ExecBasic, Proven, ""))}, []Device{device("cuda:0", "b", one(ExecBasic, No, "")), device("cuda:1", "c")},
 			"!cuda:0: exec.basic: proven -> no; cuda:1: device: not there -> there"},
 		{"renumbered", []Device{device("cuda:0", "a", one(ExecBasic, Proven, "")), device("cuda:1", "b", one(ExecBasic, No, ""))},
@@ -258,5 +286,19 @@ func TestDiff(t *testing.T) {
 		if text := strings.Join(got, "; "); text != c.want {
 			t.Errorf("%s: %q, want %q", c.name, text, c.want)
 		}
+	}
+	// The program of a report that was taken earlier may not know all that the other's knows.
+	full, empty := []Device{device("cuda:0", "", one(ExecBasic, Proven, ""))}, []Device{device("cuda:0", "")}
+	now := time.Now()
+	for _, c := range []struct {
+		before, after time.Time
+		changes       int
+	}{{now, now.Add(-time.Hour), 0}, {now, now, 1}, {now, now.Add(time.Hour), 1}, {now, time.Time{}, 1}} {
+		if changes := Diff(&Report{Taken: c.before, Devices: full}, &Report{Taken: c.after, Devices: empty}); len(changes) != c.changes {
+			t.Errorf("taken at %v and at %v: %v", c.before, c.after, changes)
+		}
+	}
+	if changes := Diff(&Report{Schema: 2, Devices: full}, &Report{Schema: 1, Devices: empty}); len(changes) != 0 {
+		t.Errorf("an older schema: %v", changes)
 	}
 }

@@ -21,7 +21,8 @@ func (p *process) newDiff() *cobra.Command {
 		Short: "Compare two reports; exit with 1 if anything got worse",
 		Long: `Compares two reports of probe --json: those of one machine before and after an update of its driver,
 or those of two machines. Devices are the same by their UUID, else by their PCI address, else by their
-name. The exit code is 1 if a device is gone, or a capability less sure or of a lower level.`,
+name. The exit code is 1 if a device is gone, or a capability less sure, of a lower level, or not told of any more
+(in a report that was taken earlier it may not have been known yet).`,
 		Example: `  dialtone probe --json > before.json
   sudo apt-get upgrade && sudo reboot
   dialtone probe --json > after.json
