@@ -37,6 +37,8 @@ type Claim struct {
 	Level   string
 	If      []Condition
 	Reason  string
+	// Mute marks conditions that deny nothing where they do not hold: they are about one way of several.
+	Mute bool
 }
 
 func on(fact string, op Op, arg ...string) Condition {
@@ -121,6 +123,20 @@ var ClaimRules = []Claim{
 	{ID: FileWriteDirect, Backend: "hip", If: []Condition{on("hipfile", NotEmpty), on("hipAmdFileWrite", NotZero)}},
 	{ID: FileCompat, Backend: "hip", If: []Condition{on("hipfile", NotEmpty)}},
 	{ID: IDStable, Backend: "hip", If: []Condition{on("uuid", NotEmpty)}},
+	{ID: IDStable, Backend: "hip", If: []Condition{on("pci", NotEmpty)}},
+	// Both are constants of the runtime, which says why: what it allocates of the host's memory has one address, and any other can be registered.
+	{ID: MemUVA, Backend: "hip", If: []Condition{on("UnifiedAddressing", NotZero)}},
+	{ID: MemRegister, Backend: "hip", If: []Condition{on("HostRegisterSupported", NotZero)}},
+	// HIP 5 answers the second from whether host and device share their memory.
+	{ID: MemHostPT, Backend: "hip", If: []Condition{on("PageableMemoryAccess", NotZero), on("PageableMemoryAccessUsesHostPageTables", NotZero)}},
+	{ID: DMABufHost, Backend: "hip", If: []Condition{on("HostAllocDmaBufSupported", NotZero)}},
+	{ID: RDMA, Backend: "hip", Mute: true, If: []Condition{on("GPUDirectRDMAWithHipVMMSupported", NotZero)}},         // of hipMemCreate's memory alone
+	{ID: IPCMemory, Backend: "hip", Mute: true, If: []Condition{on("MemoryPoolSupportedHandleTypes", HasBits, "1")}}, // of memory pools alone
+	{ID: QueueHostFn, Backend: "hip", If: []Condition{on("hipLaunchHostFunc", NotZero)}},
+	{ID: TimerBoundary, Backend: "hip", If: []Condition{on("hipEventElapsedTime", NotZero)}},
+	{ID: PeerCopy, Backend: "hip", If: []Condition{on("peers", NotZero)}},
+	{ID: PeerAccess, Backend: "hip", If: []Condition{on("peers_access", NotZero)}},
+	{ID: PeerAtomics, Backend: "hip", If: []Condition{on("peers_native_atomics", NotZero)}},
 
 	// OpenCL.
 	{ID: ExecBasic, Backend: "opencl", If: []Condition{on("CL_DEVICE_AVAILABLE", NotZero), on("CL_DEVICE_COMPILER_AVAILABLE", NotZero)}},
@@ -222,7 +238,14 @@ var untold = map[string]map[ID]string{
 	"cuda": {
 		MemLargeBAR:   "CUDA does not tell the size of the BAR; nvidia-smi does",
 		IsolationPara: "CUDA does not tell whether the GPU is virtual; nvidia-smi does",
-		FileCompat:    "cuFile is tried without its compatibility mode only",
+		FileCompat:    "CUDA has no query for it: cuFile is a library beside it",
+	},
+	"hip": {
+		DiagPrintf:    "HIP has no query for it",
+		IPCEvent:      "HIP has no query for it",
+		IsolationMIG:  "HIP does not tell whether the GPU is a partition; amd-smi does",
+		IsolationPara: "HIP does not tell whether the GPU is virtual; amd-smi does",
+		SyncTimeline:  "HIP has no query for it",
 	},
 	"opencl": {
 		ExecPreempt:   "OpenCL has no query for it",
@@ -268,9 +291,13 @@ func Claims(info hal.Info, facts []Fact) Set {
 		f := claims[c.ID]
 		f.ID, f.Reason = c.ID, ""
 		f.Facts = appendNew(f.Facts, used)
-		if holds {
+		switch {
+		case holds:
 			f.State, f.Level = Claimed, c.Level
-		} else if f.State != Claimed {
+		case f.State == Claimed:
+		case c.Mute:
+			f.Reason = "the driver does not claim it, which denies nothing: there are other ways to it"
+		default:
 			f.State = No
 		}
 		claims[c.ID] = f

@@ -24,6 +24,8 @@ var FactRules = []FactRule{
 	{"cuda-rdma-vmm-is-rdma", "cuda", on("GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED", ImpliesN, "GPU_DIRECT_RDMA_SUPPORTED"), "the one is a special case of the other"},
 	{"hip-managed-is-concurrent", "hip", on("ManagedMemory", SameAs, "ConcurrentManagedAccess"), "the runtime answers both from one flag"},
 	{"hip-pageable-is-managed", "hip", on("PageableMemoryAccess", ImpliesN, "ManagedMemory"), "both rest on shared virtual memory of the kernel driver"},
+	{"hip-ats-is-pageable", "hip", on("PageableMemoryAccessUsesHostPageTables", ImpliesN, "PageableMemoryAccess"), "page tables cannot be shared where pageable memory cannot be used"},
+	{"hip-rdma-vmm-is-vmm", "hip", on("GPUDirectRDMAWithHipVMMSupported", ImpliesN, "VirtualMemoryManagementSupported"), "the one is a flag of the other's memory"},
 	{"hip-clock-has-a-rate", "hip", on("WallClockRate", NotZero), "a failed query is given as a rate of 0"},
 	{"opencl-fine-system-is-fine-buffer", "opencl", on("svm_fine_system", ImpliesN, "svm_fine_buffer"), "the specification's levels include each other"},
 	{"opencl-svm-atomics-are-fine", "opencl", on("svm_atomics", ImpliesN, "svm_fine_buffer"), "atomics need fine-grained memory"},

@@ -32,8 +32,11 @@ func everyFile(t *testing.T, dialect string, defines ...string) map[string]strin
 	all := map[string]string{}
 	check := read(t, "../hostcall/testdata/check.h")
 	patterns := []string{"../hostcall/testdata/*.kernel.c", "../hostcall/probe/kernels/*.kernel.c", "../examples/*/*.kernel.c"}
-	if dialect == "cuda-c++" { // has what these try; other languages may refuse them
+	switch dialect { // other languages may refuse what these try
+	case "cuda-c++":
 		patterns = append(patterns, "../hostcall/probe/kernels/optional/*.kernel.c")
+	case "hip-c++":
+		patterns = append(patterns, "../hostcall/probe/kernels/optional/cycle.kernel.c")
 	}
 	add := func(path, text string) {
 		u, err := device.Parse(filepath.Base(path), text)

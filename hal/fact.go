@@ -46,6 +46,9 @@ type Trial struct {
 	Level      string // how far, where that has levels: each has a trial, the least first
 	// Risky says that it may take the device or the process with it: whoever runs it gives it a process of its own.
 	Risky bool
+	// Env is what the environment of its process has to begin with, "NAME=value": libraries read it when they are loaded, and no
+	// process can change that later. A trial that has some gets a process of its own.
+	Env []string
 	// Run gives nil if it was done and checked, an error that wraps ErrUnsupported if it cannot be done here,
 	// and any other error if that remains open. detail says what was done, for people. storage is a folder
 	// for files that the trial makes and removes.

@@ -21,18 +21,33 @@ var cufile = gpufile.Options{Backend: name, Prefix: "cuFile", Refusals: map[int]
 // readFile lets cuFile read a file into device memory, and compares. The compatibility mode must be off, or what comes
 // back may have been copied by the host.
 func (d *device) readFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, (*gpufile.Library).Read)
+	return d.moveFile(storage, "false", (*gpufile.Library).Read)
 }
 
 // writeFile lets cuFile write device memory to a file, and compares.
 func (d *device) writeFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, (*gpufile.Library).Write)
+	return d.moveFile(storage, "false", (*gpufile.Library).Write)
 }
 
-func (d *device) moveFile(storage string, move func(*gpufile.Library, string, gpufile.Memory) (string, error)) (string, error) {
-	for _, v := range []string{"CUFILE_ALLOW_COMPAT_MODE", "CUFILE_FORCE_COMPAT_MODE"} {
-		if os.Getenv(v) != "false" {
+// readFileAnyhow lets cuFile read a file by whatever way it finds, and compares. The compatibility mode must be on, which it need not be
+// where a cufile.json says otherwise.
+func (d *device) readFileAnyhow(_ context.Context, storage string) (string, error) {
+	return d.moveFile(storage, "true", (*gpufile.Library).ReadAnyhow)
+}
+
+// copies are the variables that allow the compatibility mode: "cuFile API Reference Guide", "Environment variables".
+var copies = []string{allowCopies, "CUFILE_FORCE_COMPAT_MODE"}
+
+const allowCopies = "CUFILE_ALLOW_COMPAT_MODE"
+
+// moveFile does it if the environment allows copies by the host, "true", or forbids them, "false".
+func (d *device) moveFile(storage, allowed string, move func(*gpufile.Library, string, gpufile.Memory) (string, error)) (string, error) {
+	for _, v := range copies {
+		switch set := os.Getenv(v); {
+		case allowed == "false" && set != "false":
 			return "", fmt.Errorf("%s is not false: a copy by the host could pass for DMA", v)
+		case allowed == "true" && v == allowCopies && set != "true":
+			return "", fmt.Errorf("%s is not true: a copy by the host may be refused", v)
 		}
 	}
 	lib, err := gpufile.Load(cufile, dl.FromEnv("DIALTONE_CUFILE", "libcufile.so.0", "libcufile.so", "/usr/local/cuda/lib64/libcufile.so.0")...)

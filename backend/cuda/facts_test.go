@@ -7,10 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/internal/dl"
+	"github.com/dialtone-gpu/dialtone/internal/filesystem"
 	"github.com/dialtone-gpu/dialtone/internal/gpufile"
 )
 
@@ -107,13 +112,30 @@ func TestGPUFileTransfers(t *testing.T) {
 		"move:5008":   {"read unsupported: cuda: cuFileRead: IO not supported", "write unsupported: cuda: cuFileWrite"},
 		"move:1":      {"read open: cuda: cuFileRead: gave -1 instead of 1048576 bytes"},
 		"lie:1":       {"read unsupported: other bytes arrived"},
-		"handle:5030": {"read open: cuda: cuFileHandleRegister: code 5030"},
+		"handle:5030": {"read open: cuda: cuFileHandleRegister: code 5030", "anyhow open: CUFILE_ALLOW_COMPAT_MODE is not true"},
 	} {
 		out := run(t, storage, "DIALTONE_CUFILE="+lib, "CUFILE_DOUBLE="+env)
 		for _, w := range want {
 			if !strings.Contains(out, w) {
 				t.Errorf("with %q: want %q in\n%s", env, w, out)
 			}
+		}
+	}
+	// By whatever way: the environment is the trial's own, which comes after the other.
+	trials := d.Trials()
+	i := slices.IndexFunc(trials, func(t hal.Trial) bool { return t.Capability == "io.file.compat" })
+	if i < 0 || len(trials[i].Env) == 0 {
+		t.Fatalf("%+v", trials)
+	}
+	for env, want := range map[string]string{
+		"":          "anyhow: 1048576 bytes of a file on " + filesystem.Name(storage) + ", compatibility mode on",
+		"lie:1":     "anyhow unsupported: other bytes arrived",
+		"nothing:1": "anyhow unsupported: other bytes arrived",
+		"move:5008": "anyhow unsupported: cuda: cuFileRead: IO not supported",
+		"move:1":    "anyhow open: cuda: cuFileRead: gave -1",
+	} {
+		if out := run(t, storage, append(trials[i].Env, "DIALTONE_CUFILE="+lib, "CUFILE_DOUBLE="+env)...); !strings.Contains(out, want) {
+			t.Errorf("with %q: want %q in\n%s", env, want, out)
 		}
 	}
 	if out := run(t, storage, "DIALTONE_CUFILE="+lib+".no"); !strings.Contains(out, "read unsupported: libcufile cannot be loaded") {
@@ -128,7 +150,7 @@ func TestTransferChild(t *testing.T) {
 		t.Skip("a part of TestGPUFileTransfers")
 	}
 	d := open(t).Driver().(*device)
-	for _, one := range []hal.Trial{{Capability: "read", Run: d.readFile}, {Capability: "write", Run: d.writeFile}} {
+	for _, one := range []hal.Trial{{Capability: "read", Run: d.readFile}, {Capability: "write", Run: d.writeFile}, {Capability: "anyhow", Run: d.readFileAnyhow}} {
 		detail, err := one.Run(t.Context(), storage)
 		switch {
 		case err == nil:
@@ -138,5 +160,89 @@ func TestTransferChild(t *testing.T) {
 		default:
 			fmt.Printf("%s open: %v\n", one.Capability, err)
 		}
+	}
+}
+
+// TestGPUStreamOrder: the trials of what a stream does in its turn, and of exports. A driver that cannot is an answer too; one that neither
+// can nor cannot is not. The double does to order what a driver may get wrong.
+func TestGPUStreamOrder(t *testing.T) {
+	d := open(t)
+	trials := d.Trials()
+	run := func(capability string) string {
+		i := slices.IndexFunc(trials, func(t hal.Trial) bool { return t.Capability == capability })
+		if i < 0 {
+			t.Fatalf("no trial of %s", capability)
+		}
+		detail, err := trials[i].Run(t.Context(), "")
+		switch {
+		case errors.Is(err, hal.ErrUnsupported):
+			return "unsupported: " + err.Error()
+		case err != nil:
+			return "open: " + err.Error()
+		}
+		return "done: " + detail
+	}
+	if os.Getenv(doubleEnv) == "" {
+		for _, id := range []string{"mem.pools", "io.dmabuf.dev", "io.dmabuf.host", "queue.hostfn"} {
+			if got := run(id); strings.HasPrefix(got, "open: ") {
+				t.Errorf("%s: %s", id, got)
+			} else {
+				t.Logf("%s: %s", id, got)
+			}
+		}
+		return
+	}
+	lib, err := dl.Open(os.Getenv("DIALTONE_LIBCUDA"))
+	must(t, err)
+	order := func(s string) {
+		text := dl.CString(s)
+		lib.Lookup("double_order").Call(uintptr(unsafe.Pointer(&text[0])))
+	}
+	defer order("")
+	// The double has no DMA-BUFs to give. Files of the right size do to see what the trial makes of an export.
+	real := stream.Exported
+	defer func() { stream.Exported = real }()
+	fakes := 0
+	fake := func(fd int, size int64) (string, error) {
+		fakes++
+		f := os.NewFile(uintptr(fd), "exported")
+		defer f.Close()
+		if s, err := f.Stat(); err != nil || s.Size() != size {
+			t.Errorf("%d bytes were exported, %+v, %v", size, s, err)
+		}
+		return "a file", nil
+	}
+	for _, c := range []struct {
+		capability, order string
+		fake              bool
+		want              string
+	}{
+		{"mem.pools", "", false, "done: 3 times 65536 bytes were allocated, written, read and freed"},
+		{"mem.pools", "forgets:1", false, "unsupported: other bytes came back"},
+		{"mem.pools", "cuMemAllocAsync:801", false, "unsupported: cuda:0: cuMemAllocAsync: code 801"},
+		{"mem.pools", "cuMemAllocAsync:2", false, "open: cuda:0: cuMemAllocAsync: CUDA_ERROR_OUT_OF_MEMORY (2)"},
+		{"mem.pools", "cuMemcpyHtoDAsync_v2:2", false, "open: cuda:0: cuMemcpyHtoDAsync: CUDA_ERROR_OUT_OF_MEMORY (2)"},
+		{"queue.hostfn", "", false, "done: a function was called once, after a copy of 4194304 bytes and before another one"},
+		{"queue.hostfn", "late:1", false, "unsupported: the copy behind the function did not wait for it"},
+		{"queue.hostfn", "cuLaunchHostFunc:801", false, "unsupported: cuda:0: cuLaunchHostFunc: code 801"},
+		{"queue.hostfn", "cuLaunchHostFunc:2", false, "open: cuda:0: cuLaunchHostFunc: CUDA_ERROR_OUT_OF_MEMORY (2)"},
+		{"io.dmabuf.dev", "", false, "unsupported: what was exported is no DMA-BUF"},
+		{"io.dmabuf.dev", "", true, "done: a file"},
+		{"io.dmabuf.dev", "cuMemGetHandleForAddressRange:801", true, "unsupported: cuda:0: cuMemGetHandleForAddressRange: code 801"},
+		{"io.dmabuf.dev", "cuMemGetHandleForAddressRange:2", true, "open: cuda:0: cuMemGetHandleForAddressRange: CUDA_ERROR_OUT_OF_MEMORY (2)"},
+		{"io.dmabuf.host", "", false, "unsupported: what was exported is no DMA-BUF"},
+		{"io.dmabuf.host", "", true, "done: a file"},
+	} {
+		stream.Exported = real
+		if c.fake {
+			stream.Exported = fake
+		}
+		order(c.order)
+		if got := run(c.capability); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s, %q: %q, want %q", c.capability, c.order, got, c.want)
+		}
+	}
+	if fakes != 2 {
+		t.Errorf("%d exports were looked at", fakes)
 	}
 }

@@ -46,15 +46,19 @@ type driverTable struct {
 	CtxGetLimit   dl.Func `sym:"cuCtxGetLimit"`
 	CtxSetLimit   dl.Func `sym:"cuCtxSetLimit"`
 	// Memory Management.
-	MemGetInfo              dl.Func `sym:"cuMemGetInfo_v2,cuMemGetInfo"`
-	MemAlloc                dl.Func `sym:"cuMemAlloc_v2,cuMemAlloc"`
-	MemFree                 dl.Func `sym:"cuMemFree_v2,cuMemFree"`
-	MemHostAlloc            dl.Func `sym:"cuMemHostAlloc"`
-	MemHostGetDevicePointer dl.Func `sym:"cuMemHostGetDevicePointer_v2,cuMemHostGetDevicePointer"`
-	MemFreeHost             dl.Func `sym:"cuMemFreeHost"`
-	MemAllocManaged         dl.Func `sym:"cuMemAllocManaged" optional:"true"`
-	MemcpyHtoDAsync         dl.Func `sym:"cuMemcpyHtoDAsync_v2,cuMemcpyHtoDAsync"`
-	MemcpyDtoHAsync         dl.Func `sym:"cuMemcpyDtoHAsync_v2,cuMemcpyDtoHAsync"`
+	MemGetInfo                  dl.Func `sym:"cuMemGetInfo_v2,cuMemGetInfo"`
+	MemAlloc                    dl.Func `sym:"cuMemAlloc_v2,cuMemAlloc"`
+	MemFree                     dl.Func `sym:"cuMemFree_v2,cuMemFree"`
+	MemHostAlloc                dl.Func `sym:"cuMemHostAlloc"`
+	MemHostGetDevicePointer     dl.Func `sym:"cuMemHostGetDevicePointer_v2,cuMemHostGetDevicePointer"`
+	MemFreeHost                 dl.Func `sym:"cuMemFreeHost"`
+	MemAllocManaged             dl.Func `sym:"cuMemAllocManaged" optional:"true"`
+	MemcpyHtoDAsync             dl.Func `sym:"cuMemcpyHtoDAsync_v2,cuMemcpyHtoDAsync"`
+	MemcpyDtoHAsync             dl.Func `sym:"cuMemcpyDtoHAsync_v2,cuMemcpyDtoHAsync"`
+	MemGetHandleForAddressRange dl.Func `sym:"cuMemGetHandleForAddressRange" optional:"true"` // CUDA 11.7
+	// Stream Ordered Memory Allocator, since CUDA 11.2.
+	MemAllocAsync dl.Func `sym:"cuMemAllocAsync" optional:"true"`
+	MemFreeAsync  dl.Func `sym:"cuMemFreeAsync" optional:"true"`
 	// Stream Management.
 	StreamCreate  dl.Func `sym:"cuStreamCreate"`
 	StreamQuery   dl.Func `sym:"cuStreamQuery"`
@@ -76,6 +80,7 @@ type driverTable struct {
 	FuncLoad         dl.Func `sym:"cuFuncLoad" optional:"true"`
 	FuncGetParamInfo dl.Func `sym:"cuFuncGetParamInfo" optional:"true"`
 	LaunchKernel     dl.Func `sym:"cuLaunchKernel"`
+	LaunchHostFunc   dl.Func `sym:"cuLaunchHostFunc" optional:"true"`
 }
 
 // nvrtcTable is what is used of the run-time compiler, from the "NVRTC" manual, sections
@@ -185,6 +190,10 @@ func (d *driver) fillIn(s *stream.Driver) {
 	s.ModuleFunction = stream.Function{Func: d.ModuleGetFunction, Name: "cuModuleGetFunction"}
 	s.ModuleUnload = stream.Function{Func: d.ModuleUnload, Name: "cuModuleUnload"}
 	s.LaunchKernel = stream.Function{Func: d.LaunchKernel, Name: "cuLaunchKernel"}
+	s.AllocInStream = stream.Function{Func: d.MemAllocAsync, Name: "cuMemAllocAsync"}
+	s.FreeInStream = stream.Function{Func: d.MemFreeAsync, Name: "cuMemFreeAsync"}
+	s.CallHost = stream.Function{Func: d.LaunchHostFunc, Name: "cuLaunchHostFunc"}
+	s.ExportRange = stream.Function{Func: d.MemGetHandleForAddressRange, Name: "cuMemGetHandleForAddressRange"}
 	s.HostFlags = []uintptr{hostAllocPortable | hostAllocDeviceMap}
 	s.Failure = d.failure
 	s.Fault = func(r result) bool { return faults[r] != "" }

@@ -11,11 +11,12 @@ import (
 
 // Trials are what the driver can do and the portable API has no call for.
 func (d *device) Trials() []hal.Trial {
-	return []hal.Trial{
-		{Capability: "stream.memops", Run: d.memoryOperations},
-		{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
-		{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
-	}
+	return append(d.Handle.Trials(),
+		hal.Trial{Capability: "stream.memops", Run: d.memoryOperations},
+		hal.Trial{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
+		hal.Trial{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
+		hal.Trial{Capability: "io.file.compat", Risky: true, Env: []string{allowCopies + "=true"}, Run: d.readFileAnyhow},
+	)
 }
 
 // waitAtLeast is CU_STREAM_WAIT_VALUE_GEQ, page "Data types used by CUDA driver".

@@ -21,14 +21,14 @@ var attributes = map[int]string{
 	attrComputeUnits: "MultiprocessorCount", 65: "PageableMemoryAccess", 66: "PageableMemoryAccessUsesHostPageTables", 67: "PciBusId",
 	68: "PciDeviceId", 69: "PciDomainID", 85: "UnifiedAddressing", attrWarpSize: "WarpSize", 88: "MemoryPoolsSupported",
 	89: "VirtualMemoryManagementSupported", 90: "HostRegisterSupported", 91: "MemoryPoolSupportedHandleTypes", 93: "DmaBufSupported",
-	94: "GPUDirectRDMAWithHipVMMSupported", 10000: "ClockInstructionRate", 10011: "IsLargeBar", 10012: "AsicRevision",
+	94: "GPUDirectRDMAWithHipVMMSupported", 96: "HostAllocDmaBufSupported", 10000: "ClockInstructionRate", 10011: "IsLargeBar", 10012: "AsicRevision",
 	attrStreamWaitValue: "CanUseStreamWaitValue", 10014: "ImageSupport", 10015: "PhysicalMultiProcessorCount", 10016: "FineGrainSupport",
 	attrWallClockRate: "WallClockRate", 10018: "NumberOfXccs",
 }
 
 var _ hal.Teller = (*device)(nil)
 
-// Facts asks for each attribute that is known by name. One that the driver refuses is a fact too. "Device Management":
+// Facts asks for each attribute that is known by name, and for what no attribute tells. One that the driver refuses is a fact too. "Device Management":
 // hipDeviceGetAttribute.
 func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
 	api := d.api
@@ -57,7 +57,61 @@ func (d *device) Facts(ctx context.Context, tell func(hal.Fact)) {
 		}
 		tell(f)
 	}
-	for _, f := range api.fileFacts() {
+	for _, name := range []string{"hipLaunchHostFunc", "hipEventElapsedTime"} { // of which no attribute tells
+		f := hal.Fact{Name: name, Source: "dlsym", Value: "0"}
+		if api.library.Lookup(name) != 0 {
+			f.Value = "1"
+		}
 		tell(f)
 	}
+	for _, f := range slices.Concat(d.peers(), api.fileFacts()) {
+		tell(f)
+	}
+}
+
+// hipDeviceP2PAttr.
+const p2pNativeAtomics = 2 // hipDevP2PAttrNativeAtomicSupported
+
+// peers counts the other GPUs whose memory this one can address: hipDeviceCanAccessPeer, "PeerToPeer Device Memory Access";
+// hipDeviceGetP2PAttribute, "Initialization and Version".
+func (d *device) peers() []hal.Fact {
+	api := d.api
+	if api.DeviceCanAccessPeer == 0 || api.DeviceGetP2PAttribute == 0 {
+		return []hal.Fact{{Name: "peers", Source: "hipDeviceCanAccessPeer", Error: "the HIP runtime has no such function"}}
+	}
+	start := time.Now()
+	var n int32
+	if r := code(api.GetDeviceCount.Call(uintptr(unsafe.Pointer(&n)))); r != success {
+		return []hal.Fact{{Name: "peers", Source: "hipGetDeviceCount", Error: fmt.Sprintf("%s (%d)", api.errorName(r), r)}}
+	}
+	access, atomics, refused := 0, 0, ""
+	for i := range int(n) {
+		if i == d.Info().Ordinal {
+			continue
+		}
+		var can, native int32
+		r := code(api.DeviceCanAccessPeer.Call(uintptr(unsafe.Pointer(&can)), uintptr(d.Info().Ordinal), uintptr(i)))
+		if r == success && can != 0 {
+			access++
+			r = code(api.DeviceGetP2PAttribute.Call(uintptr(unsafe.Pointer(&native)), p2pNativeAtomics, uintptr(d.Info().Ordinal), uintptr(i)))
+			if r == success && native != 0 {
+				atomics++
+			}
+		}
+		if r != success {
+			refused = fmt.Sprintf("of hip:%d: %s (%d)", i, api.errorName(r), r)
+		}
+	}
+	took := time.Since(start)
+	facts := []hal.Fact{
+		{Name: "peers", Source: "hipGetDeviceCount, hipDeviceCanAccessPeer", Value: fmt.Sprint(access), Took: took},
+		{Name: "peers_access", Source: "hipDeviceCanAccessPeer", Value: fmt.Sprint(access), Took: took},
+		{Name: "peers_native_atomics", Source: "hipDeviceGetP2PAttribute(2)", Value: fmt.Sprint(atomics), Took: took},
+	}
+	for i := range facts {
+		if refused != "" { // a count without some is none
+			facts[i].Value, facts[i].Error = "", refused
+		}
+	}
+	return facts
 }

@@ -349,6 +349,25 @@ func TestFacts(t *testing.T) {
 	if facts["driver_version"].Value != d.version.String() || facts["arch"].Value == "" {
 		t.Errorf("%+v", facts)
 	}
+	// What no attribute tells: the other device of the stand-in, and functions.
+	for name, want := range map[string]string{"peers": "1", "peers_access": "1", "peers_native_atomics": "1", "hipLaunchHostFunc": "1", "hipEventElapsedTime": "0"} {
+		if facts[name].Value != want || facts[name].Error != "" {
+			t.Errorf("%s: %+v", name, facts[name])
+		}
+	}
+	for spec, want := range map[string]string{
+		"hipDeviceCanAccessPeer:1=101": "of hip:1: hipErrorInvalidDevice (101)", "hipDeviceGetP2PAttribute:2=801": "of hip:1: hipErrorNotSupported (801)",
+		"hipGetDeviceCount=1": "hipErrorInvalidValue (1)",
+	} {
+		dev := open(t).Driver().(*device)
+		standInFaults(t, d, spec)
+		for _, f := range dev.peers() {
+			if f.Error != want || f.Value != "" {
+				t.Errorf("%s: %+v", spec, f)
+			}
+		}
+		must(t, standin.Faults(d.path, ""))
+	}
 }
 
 func TestTidy(t *testing.T) {

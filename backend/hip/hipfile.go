@@ -80,18 +80,32 @@ func (d *driver) fileFacts() []hal.Fact {
 // readFile lets hipFile read a file into device memory, and compares. The fallback must be off, or what comes back
 // may have been copied by the host.
 func (d *device) readFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, (*gpufile.Library).Read)
+	return d.moveFile(storage, "false", (*gpufile.Library).Read)
 }
 
 // writeFile lets hipFile write device memory to a file, and compares.
 func (d *device) writeFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, (*gpufile.Library).Write)
+	return d.moveFile(storage, "false", (*gpufile.Library).Write)
 }
 
-func (d *device) moveFile(storage string, move func(*gpufile.Library, string, gpufile.Memory) (string, error)) (string, error) {
-	for _, v := range []string{"HIPFILE_ALLOW_COMPAT_MODE", "HIPFILE_FORCE_COMPAT_MODE"} { // "hipFile environment variables"
-		if os.Getenv(v) != "false" {
+// readFileAnyhow lets hipFile read a file by whatever way it finds, and compares. The fallback must be on.
+func (d *device) readFileAnyhow(_ context.Context, storage string) (string, error) {
+	return d.moveFile(storage, "true", (*gpufile.Library).ReadAnyhow)
+}
+
+// copies are the variables that allow the fallback: "hipFile environment variables".
+var copies = []string{allowCopies, "HIPFILE_FORCE_COMPAT_MODE"}
+
+const allowCopies = "HIPFILE_ALLOW_COMPAT_MODE"
+
+// moveFile does it if the environment allows copies by the host, "true", or forbids them, "false".
+func (d *device) moveFile(storage, allowed string, move func(*gpufile.Library, string, gpufile.Memory) (string, error)) (string, error) {
+	for _, v := range copies {
+		switch set := os.Getenv(v); {
+		case allowed == "false" && set != "false":
 			return "", fmt.Errorf("%s is not false: a copy by the host could pass for DMA", v)
+		case allowed == "true" && v == allowCopies && set != "true":
+			return "", fmt.Errorf("%s is not true: a copy by the host may be refused", v)
 		}
 	}
 	lib, err := gpufile.Load(hipFile, hipFileNames()...)
@@ -119,6 +133,9 @@ func (d *device) moveFile(storage string, move func(*gpufile.Library, string, gp
 		Get: func(p []byte) error { return stream.Finish(q, q.Read(p, memory, 0)) },
 		Put: func(p []byte) error { return stream.Finish(q, q.Write(memory, 0, p)) },
 	})
+	if allowed == "true" {
+		return detail, err
+	}
 	return detail, d.explain(err, storage)
 }
 

@@ -32,6 +32,11 @@ func TestFileTransfers(t *testing.T) {
 			t.Errorf("with the fallback on: %v", err)
 		}
 	}
+	if os.Getenv("HIPFILE_ALLOW_COMPAT_MODE") != "true" {
+		if _, err := dev.readFileAnyhow(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIPFILE_ALLOW_COMPAT_MODE is not true") {
+			t.Errorf("with the fallback off: %v", err)
+		}
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("hipFile is a library for Linux")
 	}
@@ -55,15 +60,16 @@ func TestFileTransfers(t *testing.T) {
 		f.Close()
 		os.Remove(f.Name())
 	}
+	fs := filesystem.Name(storage)
 	internal := "unsupported: hip: hipFileRead: code 5030: its direct path takes files on ext4 and xfs"
-	if fs := filesystem.Name(storage); fs == "ext4" || fs == "xfs" {
+	if fs == "ext4" || fs == "xfs" {
 		internal = "open: hip: hipFileRead: code 5030, which it also gives"
 	}
 	for _, c := range []struct {
 		env, want string // of the library; of reading
 		write     string // of writing, if something else is to be said
 	}{
-		{"", "done: 1048576 bytes of a file on ", "done: 1048576 bytes of a file on "},
+		{"", "done: 1048576 bytes of a file on " + fs + ", compatibility mode off", "done: 1048576 bytes of a file on "},
 		{"HIPFILE_DOUBLE=open:5010", "unsupported: hip: hipFileDriverOpen: GPU IO driver error (5010)", ""},
 		{"HIPFILE_DOUBLE=handle:5008", "unsupported: hip: hipFileHandleRegister: not supported on this file (5008)", ""},
 		{"HIPFILE_DOUBLE=handle:5018", "open: hip: hipFileHandleRegister: code 5018", ""},
@@ -88,10 +94,38 @@ func TestFileTransfers(t *testing.T) {
 			if left, _ := os.ReadDir(storage); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
-			for _, want := range []string{"\nread " + c.want, "\nwrite " + c.write} {
+			for _, want := range []string{"\nread " + c.want, "\nwrite " + c.write, "\nanyhow open: HIPFILE_ALLOW_COMPAT_MODE is not true"} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("want %q in\n%s", want, out)
 				}
+			}
+		})
+	}
+	// By whatever way: the environment is the trial's own, which comes after the other.
+	trials := dev.Trials()
+	i := slices.IndexFunc(trials, func(t hal.Trial) bool { return t.Capability == "io.file.compat" })
+	if i < 0 || len(trials[i].Env) == 0 {
+		t.Fatalf("%+v", trials)
+	}
+	for env, want := range map[string]string{
+		"":                         "done: 1048576 bytes of a file on " + fs + ", compatibility mode on",
+		"HIPFILE_DOUBLE=copy:1":    "done: 1048576 bytes of a file on ", // which is what it may do here
+		"HIPFILE_DOUBLE=lie:1":     "unsupported: other bytes arrived",
+		"HIPFILE_DOUBLE=nothing:1": "unsupported: other bytes arrived",
+		"HIPFILE_DOUBLE=move:5030": "open: hip: hipFileRead: code 5030",
+		"HIPFILE_DOUBLE=open:5010": "unsupported: hip: hipFileDriverOpen: GPU IO driver error (5010)",
+		"DIALTONE_HIPFILE=none":    "unsupported: libhipfile cannot be loaded",
+	} {
+		t.Run("anyhow "+cmpName(env), func(t *testing.T) {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFileTransferChild$", "-test.v")
+			cmd.Env = slices.Concat(os.Environ(), []string{"HIPFILE_ALLOW_COMPAT_MODE=false", "HIPFILE_FORCE_COMPAT_MODE=false", "DIALTONE_HIPFILE=" + lib,
+				storageEnv + "=" + storage, doubleEnv + "=" + lib}, trials[i].Env, strings.Fields(env))
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "\nanyhow "+want) {
+				t.Errorf("%v; want %q in\n%s", err, want, out)
+			}
+			if left, _ := os.ReadDir(storage); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
@@ -115,7 +149,7 @@ func TestFileTransferChild(t *testing.T) {
 	must(t, err)
 	d.api.GetProcAddress = double.Lookup("hipGetProcAddress")
 	for _, one := range d.Trials() {
-		name, ok := map[string]string{"io.file.read.direct": "read", "io.file.write.direct": "write"}[one.Capability]
+		name, ok := map[string]string{"io.file.read.direct": "read", "io.file.write.direct": "write", "io.file.compat": "anyhow"}[one.Capability]
 		if !ok {
 			continue
 		}

@@ -37,6 +37,9 @@ type driverTable struct {
 	GetDeviceProperties dl.Func `sym:"hipGetDevicePropertiesR0600" optional:"true"`
 	DeviceGetLimit      dl.Func `sym:"hipDeviceGetLimit" optional:"true"`
 	DeviceSetLimit      dl.Func `sym:"hipDeviceSetLimit" optional:"true"` // since HIP 5.3
+	// PeerToPeer Device Memory Access.
+	DeviceCanAccessPeer   dl.Func `sym:"hipDeviceCanAccessPeer" optional:"true"`
+	DeviceGetP2PAttribute dl.Func `sym:"hipDeviceGetP2PAttribute" optional:"true"`
 	// Memory Management.
 	Malloc               dl.Func `sym:"hipMalloc"`
 	Free                 dl.Func `sym:"hipFree"`
@@ -48,6 +51,13 @@ type driverTable struct {
 	ExtMalloc            dl.Func `sym:"hipExtMallocWithFlags" optional:"true"`
 	MemcpyHtoDAsync      dl.Func `sym:"hipMemcpyHtoDAsync"`
 	MemcpyDtoHAsync      dl.Func `sym:"hipMemcpyDtoHAsync"`
+	// Stream Ordered Memory Allocator, since HIP 5.2.
+	MallocAsync dl.Func `sym:"hipMallocAsync" optional:"true"`
+	FreeAsync   dl.Func `sym:"hipFreeAsync" optional:"true"`
+	// Virtual Memory Management, of which this came with HIP 7.
+	MemGetHandleForAddressRange dl.Func `sym:"hipMemGetHandleForAddressRange" optional:"true"`
+	// Graph Management.
+	LaunchHostFunc dl.Func `sym:"hipLaunchHostFunc" optional:"true"`
 	// Stream Management.
 	StreamCreate  dl.Func `sym:"hipStreamCreateWithFlags"`
 	StreamQuery   dl.Func `sym:"hipStreamQuery"`
@@ -181,6 +191,10 @@ func (d *driver) fillIn(s *stream.Driver) {
 	s.ModuleFunction = stream.Function{Func: d.ModuleGetFunction, Name: "hipModuleGetFunction"}
 	s.ModuleUnload = stream.Function{Func: d.ModuleUnload, Name: "hipModuleUnload"}
 	s.LaunchKernel = stream.Function{Func: d.ModuleLaunchKernel, Name: "hipModuleLaunchKernel"}
+	s.AllocInStream = stream.Function{Func: d.MallocAsync, Name: "hipMallocAsync"}
+	s.FreeInStream = stream.Function{Func: d.FreeAsync, Name: "hipFreeAsync"}
+	s.CallHost = stream.Function{Func: d.LaunchHostFunc, Name: "hipLaunchHostFunc"}
+	s.ExportRange = stream.Function{Func: d.MemGetHandleForAddressRange, Name: "hipMemGetHandleForAddressRange"}
 	// Fine-grained memory is what the flag Coherent asks for. Where a driver knows no such flag, what it maps by default has to do, and
 	// a probe tells whether it does.
 	s.HostFlags = []uintptr{hostMallocPortable | hostMallocMapped | hostMallocCoherent, hostMallocPortable | hostMallocMapped}

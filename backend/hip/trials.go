@@ -6,18 +6,18 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 )
 
 // Trials are what the driver can do and the portable API has no call for.
 func (d *device) Trials() []hal.Trial {
-	return []hal.Trial{
-		{Capability: "stream.memops", Run: d.memoryOperations},
-		{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
-		{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
-	}
+	return append(d.Handle.Trials(),
+		hal.Trial{Capability: "stream.memops", Run: d.memoryOperations},
+		hal.Trial{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
+		hal.Trial{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
+		hal.Trial{Capability: "io.file.compat", Risky: true, Env: []string{allowCopies + "=true"}, Run: d.readFileAnyhow},
+	)
 }
 
 // memoryOperations lets a stream wait for a word that the host writes, and then write one itself: hipStreamWaitValue32,
@@ -31,11 +31,7 @@ func (d *device) memoryOperations(context.Context, string) (detail string, err e
 	if r := d.With(func() result {
 		return code(d.api.ExtMalloc.Call(uintptr(unsafe.Pointer(&signal)), 8, mallocSignal))
 	}); r != success {
-		err := d.Fail("hipExtMallocWithFlags", r)
-		if r == stream.NotSupported || r == stream.InvalidValue {
-			err = fmt.Errorf("%w: %w", err, hal.ErrUnsupported)
-		}
-		return "", err
+		return "", d.Unsupported("hipExtMallocWithFlags", r)
 	}
 	defer d.Later(func() result { return code(d.api.Free.Call(signal)) })
 	word := (*atomic.Uint64)(dl.Pointer(signal))

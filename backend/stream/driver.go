@@ -32,6 +32,7 @@ const (
 	EventDisableTiming = 2 // CU_EVENT_DISABLE_TIMING, hipEventDisableTiming
 	AttachGlobal       = 1 // CU_MEM_ATTACH_GLOBAL, hipMemAttachGlobal
 	LimitStackSize     = 0 // CU_LIMIT_STACK_SIZE, hipLimitStackSize
+	RangeDMABuf        = 1 // CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD, hipMemRangeHandleTypeDmaBufFd
 )
 
 // Function is one of a driver's, and its name for errors.
@@ -62,6 +63,10 @@ type Driver struct {
 	StreamQuery     Function // cuStreamQuery
 	StreamDestroy   Function // cuStreamDestroy
 	StreamWriteWord Function // cuStreamWriteValue32; may be missing
+	AllocInStream   Function // cuMemAllocAsync; may be missing. "Stream Ordered Memory Allocator"
+	FreeInStream    Function // cuMemFreeAsync; may be missing
+	CallHost        Function // cuLaunchHostFunc, of HIP under "Graph Management"; may be missing
+	ExportRange     Function // cuMemGetHandleForAddressRange, of HIP under "Virtual Memory Management"; may be missing
 	EventCreate     Function // cuEventCreate
 	EventRecord     Function // cuEventRecord
 	EventQuery      Function // cuEventQuery

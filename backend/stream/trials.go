@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -9,7 +10,37 @@ import (
 	"github.com/dialtone-gpu/dialtone/hal"
 )
 
-// Enqueue gives the stream an operation that hal does not have: f only calls the driver, whose function op is.
+// Trials are those that both drivers have the functions for.
+func (h *Handle) Trials() []hal.Trial {
+	return []hal.Trial{
+		{Capability: "mem.pools", Run: h.allocateInOrder},
+		{Capability: "io.dmabuf.dev", Run: func(context.Context, string) (string, error) { return h.export(hal.DeviceMemory) }},
+		{Capability: "io.dmabuf.host", Run: func(context.Context, string) (string, error) { return h.export(hal.HostCoherent) }},
+		{Capability: "queue.hostfn", Risky: true, Run: h.callInTurn}, // a thread of the driver's runs code of this process
+	}
+}
+
+// has is an error that wraps hal.ErrUnsupported if the driver has not all of these.
+func has(functions ...Function) error {
+	for _, f := range functions {
+		if f.Func == 0 {
+			return fmt.Errorf("the driver has no %s: %w", f.Name, hal.ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// Unsupported is what the driver said about an operation that it may refuse.
+func (d *Device) Unsupported(op string, r Result) error { return refusal(d.Fail(op, r), r) }
+
+func refusal(err error, r Result) error {
+	if r == NotSupported || r == InvalidValue {
+		return fmt.Errorf("%w: %w", err, hal.ErrUnsupported)
+	}
+	return err
+}
+
+// Enqueue gives the stream an operation that hal does not have, and that the driver may refuse: f only calls the driver, whose function op is.
 func (q *Queue) Enqueue(op string, f func(stream uintptr) Result) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -21,7 +52,7 @@ func (q *Queue) Enqueue(op string, f func(stream uintptr) Result) error {
 	}
 	defer q.device.driver.gate.RUnlock()
 	if r := q.device.With(func() Result { return f(q.stream) }); r != Success {
-		return q.device.fail(op, r, q)
+		return refusal(q.device.fail(op, r, q), r)
 	}
 	q.issued.Add(1)
 	q.backlog++
@@ -59,10 +90,6 @@ func (h *Handle) TryWords(op string, wait func(stream uintptr) Result, let func(
 	answer := (*atomic.Uint32)(memory.Host())
 	answer.Store(0)
 	if err := q.Enqueue(op, wait); err != nil {
-		var e *hal.Error
-		if errors.As(err, &e) && (Result(e.Code) == NotSupported || Result(e.Code) == InvalidValue) {
-			err = fmt.Errorf("%w: %w", err, hal.ErrUnsupported)
-		}
 		return "", err
 	}
 	if err := q.Mark(memory, 0, 2); err != nil {

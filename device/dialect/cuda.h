@@ -75,6 +75,7 @@ HC_INLINE hc_u32 hc_subgroup_index() {
 }
 HC_INLINE hc_u64 hc_globaltimer_() { hc_u64 v; asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(v)); return v; }
 #define HC_DEVICE_CLOCK_NS() hc_globaltimer_()
+#define HC_CYCLES() ((hc_u64)clock64())
 
 HC_INLINE void hc_store_16(hc_u32 *to, const hc_u8 *from) {
     const hc_u32 *f = (const hc_u32 *)from;

@@ -152,6 +152,10 @@ HC_INLINE hc_u32 hc_subgroup_index() {
     hc_u32 size = hc_group_size_in(0) * hc_group_size_in(1) * hc_group_size_in(2);
     return group * ((size + HC_LANES - 1u) / HC_LANES) + local / HC_LANES;
 }
+/* Of the core's cycles, RDNA 3 gives 20 bits. */
+#ifndef HC_CYCLES
+#define HC_CYCLES() ((hc_u64)__builtin_readcyclecounter())
+#endif
 #if defined(HC_CLOCK_KHZ) && defined(HC_WAVE_TICKS)
 HC_INLINE hc_u64 hc_clock_ns_() {
     hc_u64 t = HC_WAVE_TICKS();

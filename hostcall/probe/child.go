@@ -25,6 +25,7 @@ type order struct {
 	// Proven are what probes in other children need not prove again.
 	Proven  []capabilities.ID `json:"proven,omitempty"`
 	Storage string            `json:"storage,omitempty"`
+	env     []string          // beside what every child has
 }
 
 // word of a child to its parent. Each is a line that begins with the mark: drivers print what they like to the same stream.
@@ -42,9 +43,10 @@ type message struct {
 }
 
 type trialOf struct {
-	Capability string `json:"capability"`
-	Level      string `json:"level,omitempty"`
-	Risky      bool   `json:"risky"`
+	Capability string   `json:"capability"`
+	Level      string   `json:"level,omitempty"`
+	Risky      bool     `json:"risky"`
+	Env        []string `json:"env,omitempty"`
 }
 
 // mark begins a message: the character that starts a text of a JSON sequence (RFC 7464).
@@ -110,7 +112,7 @@ func (c *child) probe(ctx context.Context, o order) {
 	trials := dev.Trials()
 	m := message{Opened: true}
 	for _, t := range trials {
-		m.Trials = append(m.Trials, trialOf{t.Capability, t.Level, t.Risky})
+		m.Trials = append(m.Trials, trialOf{t.Capability, t.Level, t.Risky, t.Env})
 	}
 	c.say(m)
 	if o.Facts {

@@ -18,3 +18,6 @@ func SetLimit(d time.Duration) (restore func()) {
 	limit = d
 	return func() { limit = was }
 }
+
+// Advances is what the probe of cycles goes by.
+var Advances = advances

@@ -128,7 +128,12 @@ func (d hostileDevice) Facts(_ context.Context, tell func(hal.Fact)) {
 
 func (d hostileDevice) Trials() []hal.Trial {
 	return []hal.Trial{
-		{Capability: "stream.memops", Run: func(context.Context, string) (string, error) { return "done it", nil }},
+		{Capability: "stream.memops", Run: func(context.Context, string) (string, error) {
+			return "done it, copies allowed: " + os.Getenv("HIPFILE_ALLOW_COMPAT_MODE"), nil
+		}},
+		{Capability: "io.file.compat", Env: []string{"HIPFILE_ALLOW_COMPAT_MODE=true"}, Run: func(context.Context, string) (string, error) {
+			return "copies allowed: " + os.Getenv("HIPFILE_ALLOW_COMPAT_MODE"), nil
+		}},
 		{Capability: "queue.hostfn", Run: func(context.Context, string) (string, error) {
 			return "", fmt.Errorf("no such call: %w", hal.ErrUnsupported)
 		}},

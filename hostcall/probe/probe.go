@@ -40,6 +40,7 @@ type probe struct {
 	needs  []capabilities.ID // what has to be proven before; without it the outcome is unknown
 	risky  bool              // it may take the device or the process with it, and comes last, in a process of its own
 	faults bool              // where the driver denies it, it certainly ends in a fault: it is not tried there
+	env    []string          // of its process; one that has some is risky
 	run    func(*prober, context.Context) error
 }
 

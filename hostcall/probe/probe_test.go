@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -110,4 +111,26 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestAdvances: a counter that stands still has not advanced; one that begins anew has, but for once.
+func TestAdvances(t *testing.T) {
+	for _, c := range []struct {
+		readings []uint64
+		times    int
+		sum      uint64
+	}{
+		{[]uint64{7, 7, 7, 7}, 0, 0},
+		{[]uint64{1, 3, 6, 10}, 3, 9},
+		{[]uint64{1<<20 - 9, 1<<20 - 2, 4, 10}, 2, 13},
+		{[]uint64{9, 8, 7, 6}, 0, 0},
+	} {
+		raw := make([]byte, 8*len(c.readings))
+		for i, v := range c.readings {
+			binary.LittleEndian.PutUint64(raw[8*i:], v)
+		}
+		if times, sum := probe.Advances(raw, len(c.readings)); times != c.times || sum != c.sum {
+			t.Errorf("%d: %d times, %d in all", c.readings, times, sum)
+		}
+	}
 }

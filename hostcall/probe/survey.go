@@ -41,7 +41,7 @@ type Options struct {
 	Progress func(stage string)
 }
 
-// environment of every child. cuFile and hipFile read these when they are loaded (cuFile API reference, "Environment variables";
+// environment of every child, unless a trial wants another. cuFile and hipFile read these when they are loaded (cuFile API reference, "Environment variables";
 // "hipFile environment variables"): a file that would be copied through host memory is an error then.
 var environment = []string{"CUFILE_ALLOW_COMPAT_MODE=false", "CUFILE_FORCE_COMPAT_MODE=false",
 	"HIPFILE_ALLOW_COMPAT_MODE=false", "HIPFILE_FORCE_COMPAT_MODE=false"}
@@ -289,11 +289,11 @@ func (d *surveyed) riskily(ctx context.Context, risky []probe) {
 	}
 	var trials, dangerous []probe
 	for _, t := range d.trials {
-		p := trial(hal.Trial{Capability: t.Capability, Level: t.Level, Risky: t.Risky})
+		p := trial(hal.Trial{Capability: t.Capability, Level: t.Level, Risky: t.Risky, Env: t.Env})
 		if d.survey.Only != nil && !slices.Contains(d.survey.Only, p.gives[0]) {
 			continue
 		}
-		if t.Risky {
+		if p.risky {
 			dangerous = append(dangerous, p)
 		} else {
 			trials = append(trials, p)
@@ -343,6 +343,7 @@ func (d *surveyed) run(ctx context.Context, probes []probe) (left []probe, opene
 	o := order{Device: d.info.URI, Facts: !d.asked, Storage: d.survey.Storage}
 	for _, p := range probes {
 		o.Probes = append(o.Probes, p.name)
+		o.env = append(o.env, p.env...)
 	}
 	for id := range d.proofs {
 		if d.proofs.Has(id) {
@@ -422,7 +423,7 @@ func (s *survey) child(ctx context.Context, o order, hear func(message)) error {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	cmd.Env = append(append(cmd.Env, environment...), variable+"="+string(text))
+	cmd.Env = slices.Concat(cmd.Env, environment, o.env, []string{variable + "=" + string(text)}) // of two values the later counts
 	return supervise(ctx, cmd, s.Limit, hear)
 }
 

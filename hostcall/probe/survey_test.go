@@ -93,7 +93,8 @@ func TestDriversThatCrash(t *testing.T) {
 		want(t, d, capabilities.CommMailbox, capabilities.Proven, "round trips")
 		want(t, d, capabilities.Atomic64, capabilities.Proven, "exact") // comes after the crash
 		want(t, d, capabilities.MemPageable, capabilities.Proven, "plain pages")
-		want(t, d, capabilities.StreamMemOps, capabilities.Proven, "done it")
+		want(t, d, capabilities.StreamMemOps, capabilities.Proven, "done it, copies allowed: false")
+		want(t, d, capabilities.FileCompat, capabilities.Proven, "copies allowed: true") // in an environment of its own
 		want(t, d, capabilities.QueueHostFn, capabilities.No, "no such call")
 		want(t, d, capabilities.MemPools, capabilities.Unknown, "not clear")
 		want(t, d, capabilities.FileReadDirect, capabilities.Unknown, "panic: boom")
@@ -245,6 +246,14 @@ func TestSurvey(t *testing.T) {
 		}
 		if info := dev.Info(); info.Backend == "metal" && info.Sim {
 			metalSurvey(t, d)
+		}
+		if info := dev.Info(); info.Backend == "hip" && info.Sim {
+			want(t, d, capabilities.MemPools, capabilities.Proven, "in a stream's order")
+			want(t, d, capabilities.QueueHostFn, capabilities.Proven, "a function was called once")
+			want(t, d, capabilities.TimerCycle, capabilities.Proven, "steps of work")
+			for _, id := range []capabilities.ID{capabilities.DMABufDevice, capabilities.DMABufHost} { // which the kernel's drivers make
+				want(t, d, id, capabilities.No, "no DMA-BUF")
+			}
 		}
 		// What works on every device that is tested at all.
 		if info := dev.Info(); info.HostCPU {

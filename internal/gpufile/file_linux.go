@@ -9,6 +9,13 @@ import (
 
 // Create makes a file with that content and opens it past the page cache: open(2), O_DIRECT.
 func Create(path string, content []byte) (*os.File, error) {
+	return create(path, content, syscall.O_DIRECT)
+}
+
+// createPlain is Create for a file that goes through the page cache.
+func createPlain(path string, content []byte) (*os.File, error) { return create(path, content, 0) }
+
+func create(path string, content []byte, flag int) (*os.File, error) {
 	plain, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -22,7 +29,7 @@ func Create(path string, content []byte) (*os.File, error) {
 	}
 	if err == nil {
 		var f *os.File
-		if f, err = os.OpenFile(path, os.O_RDWR|syscall.O_DIRECT, 0); err == nil {
+		if f, err = os.OpenFile(path, os.O_RDWR|flag, 0); err == nil {
 			return f, nil
 		}
 	}

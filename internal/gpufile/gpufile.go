@@ -3,7 +3,9 @@
 // Guide", sections "cuFile Driver APIs", "cuFile Synchronous IO APIs" and "cuFile Library APIs"; "hipFile API reference". All of it
 // is called by the host: no kernel can.
 //
-// Both libraries copy through the host's memory where they cannot do better, unless they are told not to. Whoever calls makes sure that they are.
+// Both libraries copy through the host's memory where they cannot do better, unless the environment tells them not to when they are loaded.
+// [Library.Read] and [Library.Write] are for a library that was told so, [Library.ReadAnyhow] for one that was told the contrary: whoever
+// calls makes sure of it.
 package gpufile
 
 import (
@@ -40,7 +42,7 @@ type Options struct {
 	// Refusals are the error numbers that say what a machine lacks, and what that is.
 	Refusals map[int]string
 	// NoCalls says that the library moves nothing by read(2), write(2) and their like unless it copies: bytes that
-	// the process moves so meanwhile refuse the transfer.
+	// the process moves so meanwhile refuse a transfer that has to be direct.
 	NoCalls bool
 }
 
@@ -97,10 +99,21 @@ type descriptor struct {
 const opaqueDescriptor = 1 // CU_FILE_HANDLE_TYPE_OPAQUE_FD, hipFileHandleTypeOpaqueFD
 
 // Read lets the library read a new file in the folder into memory, and compares. The text says what was done, for people.
-func (l *Library) Read(folder string, m Memory) (string, error) {
+func (l *Library) Read(folder string, m Memory) (string, error) { return l.readFile(folder, m, true) }
+
+// ReadAnyhow is Read by whatever way the library finds, also through a copy in the host's memory.
+func (l *Library) ReadAnyhow(folder string, m Memory) (string, error) {
+	return l.readFile(folder, m, false)
+}
+
+func (l *Library) readFile(folder string, m Memory, direct bool) (string, error) {
 	want := pattern(1)
-	return l.withFile(folder, want, func(file *os.File) error {
-		if err := l.transfer(file, m, "Read", l.read); err != nil {
+	return l.withFile(folder, want, direct, func(file *os.File) error {
+		// What is compared later must not have been there before.
+		if err := m.Put(make([]byte, Size)); err != nil {
+			return err
+		}
+		if err := l.transfer(file, m, "Read", l.read, direct); err != nil {
 			return err
 		}
 		got := make([]byte, Size)
@@ -117,11 +130,11 @@ func (l *Library) Read(folder string, m Memory) (string, error) {
 // Write lets the library write memory to a new file in the folder, and compares.
 func (l *Library) Write(folder string, m Memory) (string, error) {
 	want := pattern(2)
-	return l.withFile(folder, make([]byte, Size), func(file *os.File) error {
+	return l.withFile(folder, make([]byte, Size), true, func(file *os.File) error {
 		if err := m.Put(want); err != nil {
 			return err
 		}
-		if err := l.transfer(file, m, "Write", l.write); err != nil {
+		if err := l.transfer(file, m, "Write", l.write, true); err != nil {
 			return err
 		}
 		got, err := os.ReadFile(file.Name())
@@ -142,9 +155,12 @@ func pattern(seed uint32) []byte {
 }
 
 // withFile makes a file with that content for do, and removes it.
-func (l *Library) withFile(folder string, content []byte, do func(*os.File) error) (detail string, err error) {
+func (l *Library) withFile(folder string, content []byte, direct bool, do func(*os.File) error) (detail string, err error) {
 	path := filepath.Join(folder, fmt.Sprintf("dialtone-transfer-%d", os.Getpid()))
 	file, err := Create(path, content)
+	if errors.Is(err, syscall.EINVAL) && !direct {
+		file, err = createPlain(path, content) // a file system without O_DIRECT
+	}
 	if err != nil {
 		return "", fmt.Errorf("a file to transfer: %w", err)
 	}
@@ -152,11 +168,15 @@ func (l *Library) withFile(folder string, content []byte, do func(*os.File) erro
 	if err := do(file); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d bytes of a file on %s, compatibility mode off, byte for byte", Size, filesystem.Name(path)), nil
+	mode := "off"
+	if !direct {
+		mode = "on"
+	}
+	return fmt.Sprintf("%d bytes of a file on %s, compatibility mode %s, byte for byte", Size, filesystem.Name(path), mode), nil
 }
 
 // transfer moves Size bytes between file and memory, with everything registered before and nothing after.
-func (l *Library) transfer(file *os.File, m Memory, op string, move dl.Func) error {
+func (l *Library) transfer(file *os.File, m Memory, op string, move dl.Func, direct bool) error {
 	// Every call needs the device, and the libraries keep state of the thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -177,7 +197,7 @@ func (l *Library) transfer(file *os.File, m Memory, op string, move dl.Func) err
 		return err
 	}
 	defer l.bufDeregister.Call(m.Address)
-	before, err := l.called()
+	before, err := l.called(direct)
 	if err != nil {
 		return err
 	}
@@ -185,7 +205,7 @@ func (l *Library) transfer(file *os.File, m Memory, op string, move dl.Func) err
 	if err := l.moved(op, n, l.lastErrno()); err != nil {
 		return err
 	}
-	after, err := l.called()
+	after, err := l.called(direct)
 	if err == nil && after-before >= Size {
 		err = fmt.Errorf("%s%s made the process read or write %d bytes by system calls: the host copied them: %w", l.options.Prefix, op, after-before, hal.ErrUnsupported)
 	}
@@ -193,8 +213,8 @@ func (l *Library) transfer(file *os.File, m Memory, op string, move dl.Func) err
 }
 
 // called is how many bytes the process has read and written by system calls, where that is asked for.
-func (l *Library) called() (int64, error) {
-	if !l.options.NoCalls {
+func (l *Library) called(direct bool) (int64, error) {
+	if !l.options.NoCalls || !direct {
 		return 0, nil
 	}
 	return callBytes()

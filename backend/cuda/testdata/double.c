@@ -9,7 +9,9 @@
  *  - a call without a current context fails; after a fault every call gives the fault;
  *  - a context that is released with objects left in it, without a fault, ends the process.
  *
- * DOUBLE_SLOW=cuModuleLoadDataEx:1500 has that call take so many milliseconds more, with the lock held.
+ * DOUBLE_SLOW=cuModuleLoadDataEx:1500 has that call take so many milliseconds more, with the lock held. double_order("cuMemAllocAsync:801")
+ * has that call give that result; "late:1" calls a function of the host behind the operation that it comes before, "forgets:1" loses
+ * what was written to memory of a stream.
  *
  * It says nothing about real devices. */
 #define _GNU_SOURCE
@@ -19,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef int R;
 enum { OK, INVALID = 1, OOM = 2, NO_DEV = 101, BAD_IMAGE = 200, BAD_CTX = 201, UNSUPPORTED_LIMIT = 215, BAD_PTX = 218, NOT_FOUND = 500, NOT_READY = 600 };
@@ -44,6 +48,13 @@ static void slow(const char *call) {
 	if (!s || strncmp(s, call, n) || s[n] != ':') return;
 	long ms = atol(s + n + 1);
 	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, 0);
+}
+static char order[100];
+void double_order(const char *s) { snprintf(order, sizeof order, "%s", s); }
+/* What was ordered of a call, or 0. */
+static int ordered(const char *what) {
+	size_t n = strlen(what);
+	return !strncmp(order, what, n) && order[n] == ':' ? atoi(order + n + 1) : 0;
 }
 static uint64_t now(void) {
 	struct timespec t;
@@ -115,14 +126,17 @@ typedef struct op {
 	event *e;
 	uint64_t mark;
 	uint32_t *word, value;
+	void (*call)(void *), *user;
 } op;
-typedef struct { op *head, **tail; ctx *c; int pending, dead; } stream;
+typedef struct { op *head, **tail, *late; ctx *c; int pending, dead; } stream;
 
 static void run(op *o) {
 	if (o->e) {
 		o->e->reached = o->mark;
 	} else if (o->word) {
 		store(o->word, o->value);
+	} else if (o->call) {
+		o->call(o->user);
 	} else if (!o->k) {
 		memcpy(o->to, o->from, o->n);
 	} else {
@@ -160,6 +174,7 @@ static void push(stream *s, op *o) {
 	pthread_mutex_lock(&mu);
 	while (s->pending >= 1024 && !s->c->sticky) pthread_cond_wait(&changed, &mu);
 	*s->tail = o, s->tail = &o->next, s->pending++, s->c->running++;
+	if (s->late) *s->tail = s->late, s->tail = &s->late->next, s->pending++, s->c->running++, s->late = 0;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mu);
 }
@@ -175,6 +190,7 @@ static void drain(ctx *c) {
 		pthread_mutex_lock(&api);                     \
 		slow(#name);                                  \
 		R r = !current ? BAD_CTX : current->sticky;   \
+		if (!r) r = ordered(#name);                   \
 		if (!r) do __VA_ARGS__ while (0);             \
 		pthread_mutex_unlock(&api);                   \
 		return r;                                     \
@@ -295,6 +311,37 @@ CALL(cuStreamWriteValue32_v2, (stream *s, uint32_t *word, uint32_t v, unsigned f
 	o->word = word, o->value = v;
 	push(s, o);
 })
+CALL(cuLaunchHostFunc, (stream *s, void (*call)(void *), void *user), {
+	op *o = calloc(1, sizeof *o);
+	o->call = call, o->user = user;
+	if (ordered("late")) s->late = o;
+	else push(s, o);
+})
+
+/* What a stream has freed it may allocate again at once: nobody but what follows in the stream can use it. */
+static struct { stream *s; char *at; size_t n; int used; } pool[64];
+CALL(cuMemAllocAsync, (void **p, size_t n, stream *s), {
+	int i;
+	for (i = 0; i < 64 && pool[i].at && (pool[i].used || pool[i].s != s || pool[i].n < n); i++) {}
+	if (i == 64 || !pool[i].at && !(pool[i].at = calloc(1, n))) { r = OOM; break; }
+	if (!pool[i].s) pool[i].s = s, pool[i].n = n;
+	pool[i].used = 1, current->objects++;
+	*p = pool[i].at;
+})
+CALL(cuMemFreeAsync, (void *p, stream *s), {
+	int i;
+	for (i = 0; i < 64 && pool[i].at != p; i++) {}
+	if (!p || i == 64 || !pool[i].used) { r = INVALID; break; }
+	pool[i].used = 0, current->objects--;
+})
+/* What it gives is a file of that size, and no DMA-BUF: those only the kernel's drivers make. */
+CALL(cuMemGetHandleForAddressRange, (void *handle, void *p, size_t n, int type, unsigned long long flags), {
+	uintptr_t page = sysconf(_SC_PAGESIZE);
+	int f;
+	if (type != 1 || flags || !p || (uintptr_t)p % page || n % page) { r = INVALID; break; }
+	if ((f = memfd_create("double", MFD_CLOEXEC)) < 0 || ftruncate(f, n)) { r = OOM; break; }
+	*(int *)handle = f;
+})
 CALL(cuEventCreate, (event **e, unsigned f), { *e = calloc(1, sizeof **e); current->objects++; })
 CALL(cuEventDestroy_v2, (event *e), { free(e); current->objects--; })
 CALL(cuEventRecord, (event *e, stream *s), {
@@ -310,7 +357,10 @@ R cuEventQuery(event *e) {
 	return r;
 }
 CALL(cuMemcpyHtoDAsync_v2, (void *to, void *from, size_t n, stream *s), {
+	static char nothing[1 << 16];
 	op *o = calloc(1, sizeof *o);
+	for (int i = 0; i < 64 && ordered("forgets"); i++)
+		if (pool[i].at && pool[i].at == from && n <= sizeof nothing) from = nothing;
 	o->to = to, o->from = from, o->n = n;
 	push(s, o);
 })

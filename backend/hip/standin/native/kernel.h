@@ -60,6 +60,7 @@ static inline standin_ids standin_ids_of(const unsigned *v) { return {v[0], v[1]
 #define HC_WAVE_BREATHE() standin->pause(standin->item(), 0u)
 #define HC_WAVE_PAUSE(turns) standin->pause(standin->item(), turns)
 #define HC_WAVE_TICKS() standin->ticks()
+#define HC_CYCLES() ((hc_u64)standin->ticks())
 
 /* A launch gives pointers to the arguments. */
 template <unsigned... I> struct standin_sequence {};

@@ -16,6 +16,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #define __HIP_PLATFORM_AMD__
 #define __HIP_DISABLE_CPP_FUNCTIONS__
@@ -163,10 +164,19 @@ ASK(hipDeviceGetAttribute, (long)a, (int *v, hipDeviceAttribute_t a, int d), {
     case hipDeviceAttributeMultiprocessorCount: *v = (int)sysconf(_SC_NPROCESSORS_ONLN); break;
     case hipDeviceAttributeWarpSize: *v = gpus[d].lanes; break;
     case hipDeviceAttributeGcnArchName: strcpy((char *)v, gpus[d].arch); break;
-    case hipDeviceAttributeCanUseStreamWaitValue: *v = 1; break;
+    case hipDeviceAttributeCanUseStreamWaitValue: case hipDeviceAttributeUnifiedAddressing: case hipDeviceAttributeMemoryPoolsSupported: *v = 1; break;
     case 10017: *v = 100000; break; /* hipDeviceAttributeWallClockRate, since HIP 5.3 */
     default: r = hipErrorInvalidValue;
     }
+})
+static int others(int d, int peer) { return d >= 0 && d < DEVICES && peer >= 0 && peer < DEVICES; }
+ASK(hipDeviceCanAccessPeer, peer, (int *can, int d, int peer), {
+    if (!others(d, peer)) r = hipErrorInvalidDevice;
+    else *can = d != peer; /* their memory is the host's */
+})
+ASK(hipDeviceGetP2PAttribute, (long)which, (int *v, hipDeviceP2PAttr which, int d, int peer), {
+    if (!others(d, peer) || d == peer) r = hipErrorInvalidDevice;
+    else *v = which == hipDevP2PAttrAccessSupported || which == hipDevP2PAttrNativeAtomicSupported;
 })
 /* hipDeviceSetLimit, and 0, hipLimitStackSize, came with HIP 5.3, which this header does not know. What is set is rounded up, and too much is an
    invalid value. */
@@ -210,12 +220,15 @@ typedef struct op {
     uint64_t mark;
     uint32_t *word, value, mask;
     int waits; /* for the word, or else writes it */
+    hipHostFn_t call;
+    void *user;
 } op;
 struct ihipEvent_t { uint64_t recorded, reached; };
 struct ihipStream_t {
     op *head, **tail;
     int device, pending, dead;
     pthread_t thread;
+    op *late; /* of STANDIN_CALLS_LATE: comes behind the next one */
 };
 
 static hipError_t run_op(op *o) {
@@ -225,6 +238,10 @@ static hipError_t run_op(op *o) {
     if (o->word) {
         if (!o->waits) __atomic_store_n(o->word, o->value, __ATOMIC_RELEASE);
         else while ((__atomic_load_n(o->word, __ATOMIC_ACQUIRE) & o->mask) < o->value) nap(SLEEPS);
+        return hipSuccess;
+    }
+    if (o->call) {
+        o->call(o->user);
         return hipSuccess;
     }
     if (o->e || !o->f) {
@@ -273,6 +290,7 @@ static void push(struct ihipStream_t *s, op *o) {
     pthread_mutex_lock(&mu);
     while (s->pending >= BACKLOG && !g->sticky) pthread_cond_wait(&changed, &mu);
     *s->tail = o, s->tail = &o->next, s->pending++, g->running++;
+    if (s->late) *s->tail = s->late, s->tail = &s->late->next, s->pending++, g->running++, s->late = 0;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mu);
 }
@@ -304,9 +322,11 @@ hipError_t hipStreamQuery(hipStream_t s) {
     pthread_mutex_unlock(&mu);
     return r;
 }
+static void forget_pool_of(hipStream_t s);
 CALL(hipStreamDestroy, -1, (hipStream_t s), {
     OF_STREAM(s)
     drain(s->device);
+    forget_pool_of(s);
     pthread_mutex_lock(&mu);
     s->dead = 1;
     pthread_cond_broadcast(&changed);
@@ -356,6 +376,17 @@ CALL(hipStreamWaitValue32, (long)flags, (hipStream_t s, void *word, uint32_t val
 #endif
 })
 
+CALL(hipLaunchHostFunc, -1, (hipStream_t s, hipHostFn_t call, void *user), {
+    op *o = calloc(1, sizeof *o);
+    OF_STREAM(s)
+    o->call = call, o->user = user;
+#ifdef STANDIN_CALLS_LATE
+    s->late = o;
+#else
+    push(s, o);
+#endif
+})
+
 /* --- memory --- */
 
 CALL(hipMalloc, -1, (void **p, size_t n), {
@@ -387,8 +418,68 @@ CALL(hipHostFree, -1, (void *p), {
     for (i = 0; i < DEVICES; i++) drain(i);
     free(p);
 })
+
+/* What a stream has freed it may allocate again at once: nobody but what follows in the stream can use it. */
+static struct pooled {
+    hipStream_t stream;
+    char *at;
+    size_t n;
+    int used;
+} pool[64];
+CALL(hipMallocAsync, -1, (void **p, size_t n, hipStream_t s), {
+    int i;
+    OF_STREAM(s)
+    if (n > (size_t)1 << 30) { r = hipErrorOutOfMemory; break; }
+    for (i = 0; i < 64 && pool[i].at && (pool[i].used || pool[i].stream != s || pool[i].n < n); i++) {}
+    if (i == 64) { r = hipErrorOutOfMemory; break; }
+    if (!pool[i].at) {
+        if (posix_memalign((void **)&pool[i].at, 256, n)) { r = hipErrorOutOfMemory; break; }
+        memset(pool[i].at, 0xa5, n);
+        pool[i].stream = s, pool[i].n = n;
+    }
+    pool[i].used = 1;
+    *p = pool[i].at;
+})
+CALL(hipFreeAsync, -1, (void *p, hipStream_t s), {
+    int i;
+    OF_STREAM(s)
+    for (i = 0; i < 64 && pool[i].at != p; i++) {}
+    if (!p || i == 64 || !pool[i].used) r = hipErrorInvalidValue;
+    else pool[i].used = 0;
+})
+
+static void forget_pool_of(hipStream_t s) {
+    int i;
+    for (i = 0; i < 64; i++)
+        if (pool[i].stream == s && pool[i].at) {
+            if (pool[i].used) fprintf(stderr, "stand-in: a stream goes with memory that was allocated in it\n"), abort();
+            free(pool[i].at), pool[i].at = 0, pool[i].stream = 0;
+        }
+}
+
+/* HIP 7 has this function, which this header does not know. What it gives is a file of that size, and no DMA-BUF: those only the kernel's
+   drivers make. */
+#if HIP_VERSION < 70000000
+typedef int hipMemRangeHandleType;
+#define hipMemRangeHandleTypeDmaBufFd 1
+#endif
+CALL(hipMemGetHandleForAddressRange, (long)type, (void *handle, hipDeviceptr_t p, size_t n, hipMemRangeHandleType type, unsigned long long flags), {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    int f;
+    if (type != hipMemRangeHandleTypeDmaBufFd || flags || !p || (uintptr_t)p % page || n % page) { r = hipErrorInvalidValue; break; }
+    if ((f = memfd_create("standin", MFD_CLOEXEC)) < 0) { r = hipErrorUnknown; break; }
+    if (ftruncate(f, (off_t)n)) { close(f), r = hipErrorUnknown; break; }
+    *(int *)handle = f;
+})
+
 static void copy(hipStream_t s, void *to, void *from, size_t n) {
     op *o = calloc(1, sizeof *o);
+#ifdef STANDIN_POOL_FORGETS
+    static char nothing[1 << 16];
+    int i;
+    for (i = 0; i < 64; i++)
+        if (pool[i].at && pool[i].at == from && n <= sizeof nothing) from = nothing;
+#endif
     o->to = to, o->from = from, o->n = n;
     push(s, o);
 }
