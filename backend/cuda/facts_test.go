@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/backend/stream"
+	"github.com/dialtone-gpu/dialtone/backend/stream/streamtest"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/internal/filesystem"
@@ -56,7 +57,7 @@ func TestGPUFacts(t *testing.T) {
 func TestGPUFileTransfers(t *testing.T) {
 	d := open(t)
 	if os.Getenv("CUFILE_ALLOW_COMPAT_MODE") != "false" {
-		if _, err := d.Driver().(*device).readFile(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) {
+		if _, err := streamtest.Trial(t, d.Trials(), "io.file.read.direct").Run(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) {
 			t.Errorf("with the compatibility mode on: %v", err)
 		}
 	}
@@ -150,15 +151,15 @@ func TestTransferChild(t *testing.T) {
 		t.Skip("a part of TestGPUFileTransfers")
 	}
 	d := open(t).Driver().(*device)
-	for _, one := range []hal.Trial{{Capability: "read", Run: d.readFile}, {Capability: "write", Run: d.writeFile}, {Capability: "anyhow", Run: d.readFileAnyhow}} {
-		detail, err := one.Run(t.Context(), storage)
+	for capability, word := range map[string]string{"io.file.read.direct": "read", "io.file.write.direct": "write", "io.file.compat": "anyhow"} {
+		detail, err := streamtest.Trial(t, d.Trials(), capability).Run(t.Context(), storage)
 		switch {
 		case err == nil:
-			fmt.Printf("%s: %s\n", one.Capability, detail)
+			fmt.Printf("%s: %s\n", word, detail)
 		case errors.Is(err, hal.ErrUnsupported):
-			fmt.Printf("%s unsupported: %v\n", one.Capability, err)
+			fmt.Printf("%s unsupported: %v\n", word, err)
 		default:
-			fmt.Printf("%s open: %v\n", one.Capability, err)
+			fmt.Printf("%s open: %v\n", word, err)
 		}
 	}
 }

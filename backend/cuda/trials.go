@@ -3,6 +3,7 @@ package cuda
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dialtone-gpu/dialtone/backend/stream"
@@ -11,12 +12,9 @@ import (
 
 // Trials are what the driver can do and the portable API has no call for.
 func (d *device) Trials() []hal.Trial {
-	return append(d.Handle.Trials(),
-		hal.Trial{Capability: "stream.memops", Run: d.memoryOperations},
-		hal.Trial{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
-		hal.Trial{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
-		hal.Trial{Capability: "io.file.compat", Risky: true, Env: []string{allowCopies + "=true"}, Run: d.readFileAnyhow},
-	)
+	return slices.Concat(d.Handle.Trials(), cuFile.Trials(d.Handle), []hal.Trial{
+		{Capability: "stream.memops", Run: d.memoryOperations},
+	})
 }
 
 // waitAtLeast is CU_STREAM_WAIT_VALUE_GEQ, page "Data types used by CUDA driver".

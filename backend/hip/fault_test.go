@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -390,7 +389,7 @@ func TestMemoryOperations(t *testing.T) {
 			must(t, err)
 			dev, err := own.open(0)
 			must(t, err)
-			detail, err := trialOf(t, dev, "stream.memops").Run(t.Context(), "")
+			detail, err := streamtest.Trial(t, dev.(*device).Trials(), "stream.memops").Run(t.Context(), "")
 			for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // of signal memory there is little
 				b, err := dev.Alloc(hal.DeviceMemory, 4) // gives back what can be
 				must(t, err)
@@ -414,17 +413,6 @@ func TestMemoryOperations(t *testing.T) {
 			}
 		})
 	}
-}
-
-// trialOf finds a trial of the device.
-func trialOf(t *testing.T, dev hal.DriverDevice, capability string) hal.Trial {
-	t.Helper()
-	all := dev.(*device).Trials()
-	i := slices.IndexFunc(all, func(one hal.Trial) bool { return one.Capability == capability })
-	if i < 0 {
-		t.Fatalf("there is no trial of %s", capability)
-	}
-	return all[i]
 }
 
 // TestStreamOrder: the trials of what a stream does in its turn tell what the driver can do from what it cannot, and from what remains open.
@@ -483,7 +471,7 @@ func TestStreamOrder(t *testing.T) {
 			must(t, err)
 			dev, err := own.open(0)
 			must(t, err)
-			detail, err := trialOf(t, dev, c.capability).Run(t.Context(), "")
+			detail, err := streamtest.Trial(t, dev.(*device).Trials(), c.capability).Run(t.Context(), "")
 			got := "done: " + detail
 			switch {
 			case errors.Is(err, hal.ErrUnsupported):

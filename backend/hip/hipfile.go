@@ -1,10 +1,8 @@
 package hip
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"unsafe"
 
 	"github.com/dialtone-gpu/dialtone/backend/stream"
@@ -14,13 +12,21 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/gpufile"
 )
 
-// hipFile is how libhipfile is known. The error numbers are hipFileOpError_t's: "hipFile API reference", "Error handling". Its direct path
-// goes through the kernel driver, and only its other one, the fallback, through pread and pwrite: "I/O backends".
-var hipFile = gpufile.Options{Backend: name, Prefix: "hipFile", NoCalls: true, Refusals: map[int]string{
-	5001: "GPU IO driver not loaded", 5007: "platform not supported", 5008: "not supported on this file", 5009: "GPU not supported",
-	5010: "GPU IO driver error", 5019: "unsupported file open flags", 5020: "O_DIRECT not set", 5025: "permission denied",
-	5034: "prohibited by its configuration",
-}}
+// files is how libhipfile is known. The error numbers are hipFileOpError_t's: "hipFile API reference", "Error handling". Its direct path
+// goes through the kernel driver, and only its other one, the fallback, through pread and pwrite: "I/O backends". The variables: "hipFile
+// environment variables".
+func (d *device) files() stream.Files {
+	return stream.Files{
+		Options: gpufile.Options{Backend: name, Prefix: "hipFile", NoCalls: true, Refusals: map[int]string{
+			5001: "GPU IO driver not loaded", 5007: "platform not supported", 5008: "not supported on this file", 5009: "GPU not supported",
+			5010: "GPU IO driver error", 5019: "unsupported file open flags", 5020: "O_DIRECT not set", 5025: "permission denied",
+			5034: "prohibited by its configuration",
+		}},
+		Names: hipFileNames,
+		Allow: "HIPFILE_ALLOW_COMPAT_MODE", Force: "HIPFILE_FORCE_COMPAT_MODE",
+		Explain: d.explain,
+	}
+}
 
 // hipFileInternal is what hipFile gives, too, when its direct path does not take a transfer and the fallback is off.
 const hipFileInternal = 5030
@@ -75,68 +81,6 @@ func (d *driver) fileFacts() []hal.Fact {
 		facts = append(facts, f)
 	}
 	return facts
-}
-
-// readFile lets hipFile read a file into device memory, and compares. The fallback must be off, or what comes back
-// may have been copied by the host.
-func (d *device) readFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, "false", (*gpufile.Library).Read)
-}
-
-// writeFile lets hipFile write device memory to a file, and compares.
-func (d *device) writeFile(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, "false", (*gpufile.Library).Write)
-}
-
-// readFileAnyhow lets hipFile read a file by whatever way it finds, and compares. The fallback must be on.
-func (d *device) readFileAnyhow(_ context.Context, storage string) (string, error) {
-	return d.moveFile(storage, "true", (*gpufile.Library).ReadAnyhow)
-}
-
-// copies are the variables that allow the fallback: "hipFile environment variables".
-var copies = []string{allowCopies, "HIPFILE_FORCE_COMPAT_MODE"}
-
-const allowCopies = "HIPFILE_ALLOW_COMPAT_MODE"
-
-// moveFile does it if the environment allows copies by the host, "true", or forbids them, "false".
-func (d *device) moveFile(storage, allowed string, move func(*gpufile.Library, string, gpufile.Memory) (string, error)) (string, error) {
-	for _, v := range copies {
-		switch set := os.Getenv(v); {
-		case allowed == "false" && set != "false":
-			return "", fmt.Errorf("%s is not false: a copy by the host could pass for DMA", v)
-		case allowed == "true" && v == allowCopies && set != "true":
-			return "", fmt.Errorf("%s is not true: a copy by the host may be refused", v)
-		}
-	}
-	lib, err := gpufile.Load(hipFile, hipFileNames()...)
-	if err != nil {
-		return "", err
-	}
-	memory, err := d.Alloc(hal.DeviceMemory, gpufile.Size)
-	if err != nil {
-		return "", err
-	}
-	defer memory.Free()
-	q, err := d.NewQueue()
-	if err != nil {
-		return "", err
-	}
-	defer q.Close()
-	detail, err := move(lib, storage, gpufile.Memory{
-		Address: memory.(*stream.Buffer).Address(),
-		Bind: func() error {
-			if r := d.SetCurrent(); r != success {
-				return d.Fail("hipSetDevice", r)
-			}
-			return nil
-		},
-		Get: func(p []byte) error { return stream.Finish(q, q.Read(p, memory, 0)) },
-		Put: func(p []byte) error { return stream.Finish(q, q.Write(memory, 0, p)) },
-	})
-	if allowed == "true" {
-		return detail, err
-	}
-	return detail, d.explain(err, storage)
 }
 
 // explain finds out what hipFile's internal error is about: its direct path needs functions of the runtime, and a file on ext4 or xfs

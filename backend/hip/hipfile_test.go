@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dialtone-gpu/dialtone/backend/stream/streamtest"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
 	"github.com/dialtone-gpu/dialtone/internal/filesystem"
@@ -28,12 +29,12 @@ func TestFileTransfers(t *testing.T) {
 	needStandIn(t)
 	dev := open(t).Driver().(*device)
 	if os.Getenv("HIPFILE_ALLOW_COMPAT_MODE") != "false" {
-		if _, err := dev.readFile(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIPFILE_ALLOW_COMPAT_MODE is not false") {
+		if _, err := streamtest.Trial(t, dev.Trials(), "io.file.read.direct").Run(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIPFILE_ALLOW_COMPAT_MODE is not false") {
 			t.Errorf("with the fallback on: %v", err)
 		}
 	}
 	if os.Getenv("HIPFILE_ALLOW_COMPAT_MODE") != "true" {
-		if _, err := dev.readFileAnyhow(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIPFILE_ALLOW_COMPAT_MODE is not true") {
+		if _, err := streamtest.Trial(t, dev.Trials(), "io.file.compat").Run(t.Context(), t.TempDir()); err == nil || errors.Is(err, hal.ErrUnsupported) || !strings.Contains(err.Error(), "HIPFILE_ALLOW_COMPAT_MODE is not true") {
 			t.Errorf("with the fallback off: %v", err)
 		}
 	}

@@ -3,6 +3,7 @@ package hip
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -12,12 +13,9 @@ import (
 
 // Trials are what the driver can do and the portable API has no call for.
 func (d *device) Trials() []hal.Trial {
-	return append(d.Handle.Trials(),
-		hal.Trial{Capability: "stream.memops", Run: d.memoryOperations},
-		hal.Trial{Capability: "io.file.read.direct", Risky: true, Run: d.readFile},
-		hal.Trial{Capability: "io.file.write.direct", Risky: true, Run: d.writeFile},
-		hal.Trial{Capability: "io.file.compat", Risky: true, Env: []string{allowCopies + "=true"}, Run: d.readFileAnyhow},
-	)
+	return slices.Concat(d.Handle.Trials(), d.files().Trials(d.Handle), []hal.Trial{
+		{Capability: "stream.memops", Run: d.memoryOperations},
+	})
 }
 
 // memoryOperations lets a stream wait for a word that the host writes, and then write one itself: hipStreamWaitValue32,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -257,4 +258,14 @@ func Spin(t testing.TB, ask func() (bool, error)) {
 // Word is an aligned 32-bit Word of host-visible memory.
 func Word(b *hal.Buffer, i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&b.Bytes()[4*i]))
+}
+
+// Trial finds the one of a capability.
+func Trial(t testing.TB, all []hal.Trial, capability string) hal.Trial {
+	t.Helper()
+	i := slices.IndexFunc(all, func(one hal.Trial) bool { return one.Capability == capability })
+	if i < 0 {
+		t.Fatalf("there is no trial of %s", capability)
+	}
+	return all[i]
 }
