@@ -64,28 +64,35 @@ func compiled(t *testing.T, source string) *elf.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := func(name string, args ...uintptr) {
-		t.Helper()
+	find := func(name string) dl.Func {
 		f := nvrtc.Lookup("nvrtc" + name)
 		if f == 0 {
 			t.Skipf("%s has no nvrtc%s", nvrtc.Path, name)
 		}
-		if r := f.Call(args...); uint32(r) != 0 {
+		return f
+	}
+	good := func(name string, r uintptr) {
+		t.Helper()
+		if uint32(r) != 0 {
 			t.Fatalf("nvrtc%s: %d", name, uint32(r))
 		}
 	}
+	// Pointers become numbers in the arguments of Call and nowhere else: a stack may move.
 	var program, size uintptr
 	cText, file := dl.CString(text), dl.CString("vm.kernel.c")
-	call("CreateProgram", uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&cText[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0)
-	defer func() { call("DestroyProgram", uintptr(unsafe.Pointer(&program))) }()
+	good("CreateProgram", find("CreateProgram").Call(uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&cText[0])), uintptr(unsafe.Pointer(&file[0])), 0, 0, 0))
+	defer func() { good("DestroyProgram", find("DestroyProgram").Call(uintptr(unsafe.Pointer(&program)))) }()
 	var options []*byte
 	for _, o := range []string{"--gpu-architecture=sm_90", "--std=c++17", "--device-as-default-execution-space"} {
 		options = append(options, &dl.CString(o)[0])
 	}
-	call("CompileProgram", program, uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])))
-	call("GetCUBINSize", program, uintptr(unsafe.Pointer(&size)))
-	image := make([]byte, max(size, 1))
-	call("GetCUBIN", program, uintptr(unsafe.Pointer(&image[0])))
+	good("CompileProgram", find("CompileProgram").Call(program, uintptr(len(options)), uintptr(unsafe.Pointer(&options[0]))))
+	good("GetCUBINSize", find("GetCUBINSize").Call(program, uintptr(unsafe.Pointer(&size))))
+	if size < 64 {
+		t.Fatalf("NVRTC gives %d bytes", size)
+	}
+	image := make([]byte, size)
+	good("GetCUBIN", find("GetCUBIN").Call(program, uintptr(unsafe.Pointer(&image[0]))))
 	copy(image[20:], []byte{1, 0, 0, 0}) // the version, which is NVIDIA's own
 	code, err := elf.NewFile(bytes.NewReader(image))
 	if err != nil {
