@@ -107,7 +107,7 @@ HC_NOINLINE void vm_copy_down(GLOBAL hc_u8 *memory, hc_u64 to, hc_u64 from, hc_u
 
 /* Sets n bytes; for memory.grow, to 0. */
 HC_NOINLINE void vm_set(GLOBAL hc_u8 *memory, hc_u64 to, hc_u32 value, hc_u64 n) {
-    const hc_u64 word = (value & 0xffu) * 0x0101010101010101;
+    const hc_u64 word = (hc_u64)(value & 0xffu) * 0x0101010101010101;
     for (; n != 0u && (to & 7u) != 0u; n--) memory[to++] = (hc_u8)value;
     for (; n >= 8u; n -= 8u, to += 8u) VM_CELL8(memory + to) = word;
     for (; n != 0u; n--) memory[to++] = (hc_u8)value;
