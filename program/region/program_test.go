@@ -1,6 +1,7 @@
 package region_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -199,7 +200,7 @@ func TestPrograms(t *testing.T) {
 
 // accesses makes a program that does one of them: which one, the word of memory at accessNumber says. It prints what it loads, and whether it goes on behind a trap.
 func accesses(r *rand.Rand) (file []byte, count int) {
-	const print, main = 0, 3
+	const print = 0
 	var cases [][]byte
 	for _, op := range machine.Operations() {
 		if op.Op < wasm.I32Load || op.Op > wasm.I64Store32 {
@@ -238,6 +239,12 @@ func accesses(r *rand.Rand) (file []byte, count int) {
 		body = append(body, cat(wasm.I32Const, s64(accessNumber), wasm.I32Load, 2, 0, wasm.I32Const, s64(int64(i)), wasm.I32Eq, wasm.If, 0x40, c, wasm.End)...)
 	}
 	body = append(body, byte(wasm.End))
+	return only(body), len(cases)
+}
+
+// only is a module of one function, whose body with its locals is given, and which the hosts come before.
+func only(body []byte) []byte {
+	const main = 3
 	var types, imports [][]byte
 	for i, t := range append(slices.Clone(hosts), wasm.FuncType{}) {
 		types = append(types, wasmtest.FuncType(t.Params, t.Results))
@@ -245,9 +252,9 @@ func accesses(r *rand.Rand) (file []byte, count int) {
 			imports = append(imports, cat(wasmtest.Name("host"), wasmtest.Name(fmt.Sprint(i)), 0, u32(uint32(i))))
 		}
 	}
-	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(types...)), wasmtest.Section(2, wasmtest.Vec(imports...)), wasmtest.Section(3, wasmtest.Vec(u32(3))),
+	return wasmtest.File(wasmtest.Section(1, wasmtest.Vec(types...)), wasmtest.Section(2, wasmtest.Vec(imports...)), wasmtest.Section(3, wasmtest.Vec(u32(main))),
 		wasmtest.Section(5, wasmtest.Vec(cat(1, 1, 4))), wasmtest.Section(7, wasmtest.Vec(cat(wasmtest.Name("main"), 0, main), cat(wasmtest.Name("memory"), 2, 0))),
-		wasmtest.Section(10, wasmtest.Vec(wasmtest.Sized(body)))), len(cases)
+		wasmtest.Section(10, wasmtest.Vec(wasmtest.Sized(body))))
 }
 
 const accessNumber = 32768
@@ -308,6 +315,34 @@ func TestProgramAccesses(t *testing.T) {
 			} else if trap == machine.None && string(all[2][i*most*pageSize:][:pageSize]) != string(want.memory) {
 				t.Errorf("access %d: another memory", i)
 			}
+		}
+	})
+}
+
+// TestProgramFill sets memory to a number that a compiler knows and whose byte's highest bit is set: as many at a time as a word has must not
+// come out as a number with a sign.
+func TestProgramFill(t *testing.T) {
+	file := only(cat(0, wasm.I32Const, s64(61), wasm.I32Const, s64(0x1a7), wasm.I32Const, s64(100), wasm.MemoryFill, 0, wasm.End))
+	want := make([]byte, pageSize)
+	copy(want[61:], strings.Repeat("\xa7", 100))
+	if trap, _, memory := wholeReference(t, file); trap != machine.None || !bytes.Equal(memory, want) {
+		t.Fatalf("wazero: %v", trap)
+	}
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
+			t.Skipf("%s has no recursion", d)
+		}
+		rt, err := hostcall.New(t.Context(), dev, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		p, _ := loaded(t, rt, file)
+		defer p.Close()
+		all := [][]byte{make([]byte, 64*8), make([]byte, 16), make([]byte, 4*pageSize), make([]byte, 24)}
+		launch(t, dev, p, 1, all)
+		if !bytes.Equal(all[2][:pageSize], want) {
+			t.Errorf("memory from 56 on is %x", all[2][56:168])
 		}
 	})
 }
