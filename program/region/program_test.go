@@ -157,15 +157,7 @@ const ended machine.Trap = 100
 // TestPrograms compares whole programs with wazero, where the language has recursion.
 func TestPrograms(t *testing.T) {
 	const areaWords, most = 64, 4
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
-			t.Skipf("%s has no recursion", d)
-		}
-		rt, err := hostcall.New(t.Context(), dev, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rt.Close()
+	recursive(t, func(t *testing.T, dev *hal.Device, rt *hostcall.Runtime) {
 		seen := map[machine.Trap]int{}
 		seeds := uint64(4)
 		if dev.Info().Backend != "cpu" {
@@ -287,15 +279,7 @@ func TestProgramAccesses(t *testing.T) {
 	if traps < count/5 || traps > count*4/5 {
 		t.Errorf("%d of %d accesses trap", traps, count)
 	}
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
-		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
-			t.Skipf("%s has no recursion", d)
-		}
-		rt, err := hostcall.New(t.Context(), dev, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rt.Close()
+	recursive(t, func(t *testing.T, dev *hal.Device, rt *hostcall.Runtime) {
 		p, _ := loaded(t, rt, file)
 		defer p.Close()
 		const words, most = 64, 4
@@ -328,6 +312,19 @@ func TestProgramFill(t *testing.T) {
 	if trap, _, memory := wholeReference(t, file); trap != machine.None || !bytes.Equal(memory, want) {
 		t.Fatalf("wazero: %v", trap)
 	}
+	recursive(t, func(t *testing.T, dev *hal.Device, rt *hostcall.Runtime) {
+		p, _ := loaded(t, rt, file)
+		defer p.Close()
+		all := [][]byte{make([]byte, 64*8), make([]byte, 16), make([]byte, 4*pageSize), make([]byte, 24)}
+		launch(t, dev, p, 1, all)
+		if !bytes.Equal(all[2][:pageSize], want) {
+			t.Errorf("memory from 56 on is %x", all[2][56:168])
+		}
+	})
+}
+
+// recursive runs a test on the devices whose language has recursion, which whole programs need.
+func recursive(t *testing.T, test func(t *testing.T, dev *hal.Device, rt *hostcall.Runtime)) {
 	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
 		if d := dev.Info().Dialect; d == hal.OpenCL || d == hal.MSL {
 			t.Skipf("%s has no recursion", d)
@@ -337,13 +334,7 @@ func TestProgramFill(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer rt.Close()
-		p, _ := loaded(t, rt, file)
-		defer p.Close()
-		all := [][]byte{make([]byte, 64*8), make([]byte, 16), make([]byte, 4*pageSize), make([]byte, 24)}
-		launch(t, dev, p, 1, all)
-		if !bytes.Equal(all[2][:pageSize], want) {
-			t.Errorf("memory from 56 on is %x", all[2][56:168])
-		}
+		test(t, dev, rt)
 	})
 }
 
