@@ -12,7 +12,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/backend/stream/streamtest"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/dl"
@@ -168,20 +167,8 @@ func TestTransferChild(t *testing.T) {
 // can nor cannot is not. The double does to order what a driver may get wrong.
 func TestGPUStreamOrder(t *testing.T) {
 	d := open(t)
-	trials := d.Trials()
 	run := func(capability string) string {
-		i := slices.IndexFunc(trials, func(t hal.Trial) bool { return t.Capability == capability })
-		if i < 0 {
-			t.Fatalf("no trial of %s", capability)
-		}
-		detail, err := trials[i].Run(t.Context(), "")
-		switch {
-		case errors.Is(err, hal.ErrUnsupported):
-			return "unsupported: " + err.Error()
-		case err != nil:
-			return "open: " + err.Error()
-		}
-		return "done: " + detail
+		return streamtest.Outcome(t, streamtest.Trial(t, d.Trials(), capability))
 	}
 	if os.Getenv(doubleEnv) == "" {
 		for _, id := range []string{"mem.pools", "io.dmabuf.dev", "io.dmabuf.host", "queue.hostfn"} {
@@ -201,18 +188,9 @@ func TestGPUStreamOrder(t *testing.T) {
 	}
 	defer order("")
 	// The double has no DMA-BUFs to give. Files of the right size do to see what the trial makes of an export.
-	real := stream.Exported
-	defer func() { stream.Exported = real }()
-	fakes := 0
-	fake := func(fd int, size int64) (string, error) {
-		fakes++
-		f := os.NewFile(uintptr(fd), "exported")
-		defer f.Close()
-		if s, err := f.Stat(); err != nil || s.Size() != size {
-			t.Errorf("%d bytes were exported, %+v, %v", size, s, err)
-		}
-		return "a file", nil
-	}
+	exports := &streamtest.Exports{TB: t}
+	streams := &d.Driver().(*device).api.streams
+	defer func() { streams.Exported = nil }()
 	for _, c := range []struct {
 		capability, order string
 		fake              bool
@@ -234,16 +212,16 @@ func TestGPUStreamOrder(t *testing.T) {
 		{"io.dmabuf.host", "", false, "unsupported: what was exported is no DMA-BUF"},
 		{"io.dmabuf.host", "", true, "done: a file"},
 	} {
-		stream.Exported = real
+		streams.Exported = nil
 		if c.fake {
-			stream.Exported = fake
+			streams.Exported = exports.Look
 		}
 		order(c.order)
 		if got := run(c.capability); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s, %q: %q, want %q", c.capability, c.order, got, c.want)
 		}
 	}
-	if fakes != 2 {
-		t.Errorf("%d exports were looked at", fakes)
+	if exports.N != 2 {
+		t.Errorf("%d exports were looked at", exports.N)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/dialtone-gpu/dialtone/backend/hip/standin"
-	"github.com/dialtone-gpu/dialtone/backend/stream"
 	"github.com/dialtone-gpu/dialtone/backend/stream/streamtest"
 	"github.com/dialtone-gpu/dialtone/hal"
 	"github.com/dialtone-gpu/dialtone/internal/cache"
@@ -423,68 +422,49 @@ func TestStreamOrder(t *testing.T) {
 	wrong, err := another(t, "-DSTANDIN_CALLS_LATE", "-DSTANDIN_POOL_FORGETS")
 	must(t, err)
 	// The stand-in has no DMA-BUFs to give. Files of the right size do to see what the trial makes of an export.
-	real := stream.Exported
-	defer func() { stream.Exported = real }()
-	fakes := 0
-	fake := func(fd int, size int64) (string, error) {
-		fakes++
-		f := os.NewFile(uintptr(fd), "exported")
-		defer f.Close()
-		if s, err := f.Stat(); err != nil || s.Size() != size {
-			t.Errorf("%d bytes were exported, %+v, %v", size, s, err)
-		}
-		return "a file", nil
-	}
+	exports := &streamtest.Exports{TB: t}
 	for _, c := range []struct {
 		capability string
 		api        *driver
 		faults     string
 		fake       bool
-		want       string // "done: ..." for a success, "unsupported: ..." for what cannot be
+		want       string // the beginning of what comes out
 	}{
 		{"mem.pools", d, "", false, "done: 3 times 65536 bytes were allocated, written, read and freed"},
 		{"mem.pools", older, "", false, "unsupported: the driver has no hipFreeAsync"},
 		{"mem.pools", wrong, "", false, "unsupported: other bytes came back"},
 		{"mem.pools", d, "hipMallocAsync=801", false, "unsupported: hip:0: hipMallocAsync: hipErrorNotSupported (801)"},
-		{"mem.pools", d, "hipMallocAsync=2@2", false, "hip:0: hipMallocAsync: hipErrorOutOfMemory (2)"},
-		{"mem.pools", d, "hipMemcpyDtoHAsync=2@2", false, "hip:0: hipMemcpyDtoHAsync: hipErrorOutOfMemory (2)"},
+		{"mem.pools", d, "hipMallocAsync=2@2", false, "open: hip:0: hipMallocAsync: hipErrorOutOfMemory (2)"},
+		{"mem.pools", d, "hipMemcpyDtoHAsync=2@2", false, "open: hip:0: hipMemcpyDtoHAsync: hipErrorOutOfMemory (2)"},
 		{"queue.hostfn", d, "", false, "done: a function was called once, after a copy of 4194304 bytes and before another one"},
 		{"queue.hostfn", older, "", false, "unsupported: the driver has no hipLaunchHostFunc"},
 		{"queue.hostfn", wrong, "", false, "unsupported: the copy behind the function did not wait for it"},
 		{"queue.hostfn", d, "hipLaunchHostFunc=1", false, "unsupported: hip:0: hipLaunchHostFunc: hipErrorInvalidValue (1)"},
-		{"queue.hostfn", d, "hipLaunchHostFunc=2", false, "hip:0: hipLaunchHostFunc: hipErrorOutOfMemory (2)"},
+		{"queue.hostfn", d, "hipLaunchHostFunc=2", false, "open: hip:0: hipLaunchHostFunc: hipErrorOutOfMemory (2)"},
 		{"io.dmabuf.dev", d, "", false, "unsupported: what was exported is no DMA-BUF"},
 		{"io.dmabuf.dev", d, "", true, "done: a file"},
 		{"io.dmabuf.dev", older, "", true, "unsupported: the driver has no hipMemGetHandleForAddressRange"},
 		{"io.dmabuf.dev", d, "hipMemGetHandleForAddressRange:1=801", true, "unsupported: hip:0: hipMemGetHandleForAddressRange: hipErrorNotSupported (801)"},
-		{"io.dmabuf.dev", d, "hipMemGetHandleForAddressRange=2", true, "hip:0: hipMemGetHandleForAddressRange: hipErrorOutOfMemory (2)"},
+		{"io.dmabuf.dev", d, "hipMemGetHandleForAddressRange=2", true, "open: hip:0: hipMemGetHandleForAddressRange: hipErrorOutOfMemory (2)"},
 		{"io.dmabuf.host", d, "", false, "unsupported: what was exported is no DMA-BUF"},
 		{"io.dmabuf.host", d, "", true, "done: a file"},
 	} {
 		t.Run(c.capability+" "+c.want, func(t *testing.T) {
-			stream.Exported = real
-			if c.fake {
-				stream.Exported = fake
-			}
 			standInFaults(t, c.api, c.faults)
 			own, err := loadDriver(c.api.path) // what it learns is its own
 			must(t, err)
+			if c.fake {
+				own.streams.Exported = exports.Look
+			}
 			dev, err := own.open(0)
 			must(t, err)
-			detail, err := streamtest.Trial(t, dev.(*device).Trials(), c.capability).Run(t.Context(), "")
-			got := "done: " + detail
-			switch {
-			case errors.Is(err, hal.ErrUnsupported):
-				got = "unsupported: " + err.Error()
-			case err != nil:
-				got = err.Error()
-			}
+			got := streamtest.Outcome(t, streamtest.Trial(t, dev.(*device).Trials(), c.capability))
 			if !strings.HasPrefix(got, c.want) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
 	}
-	if fakes != 2 {
-		t.Errorf("%d exports were looked at", fakes)
+	if exports.N != 2 {
+		t.Errorf("%d exports were looked at", exports.N)
 	}
 }

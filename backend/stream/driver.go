@@ -98,6 +98,10 @@ type Driver struct {
 	// for it.
 	Refused func(err error) bool
 
+	// Exported looks at the descriptor that memory was exported as, and closes it. Nil is [trial.Exported]; doubles of a driver have no
+	// DMA-BUFs to look at.
+	Exported func(descriptor int, size int64) (detail string, err error)
+
 	// gate is held shared while work is given to a device and exclusively while something
 	// is given back or loaded. So nothing starts to run between the look that finds the
 	// devices idle and the call that would wait for what runs. The exclusive side is only

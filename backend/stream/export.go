@@ -10,9 +10,6 @@ import (
 	"github.com/dialtone-gpu/dialtone/internal/trial"
 )
 
-// Exported looks at a descriptor that memory was exported as; a variable for tests, which have no DMA-BUFs.
-var Exported = trial.Exported
-
 // export exports memory as a DMA-BUF: ExportRange, which takes whole pages and nothing else.
 func (h *Handle) export(kind hal.MemoryKind) (string, error) {
 	const size = 2 << 20
@@ -36,5 +33,8 @@ func (h *Handle) export(kind hal.MemoryKind) (string, error) {
 	}); r != Success {
 		return "", h.Unsupported(f.Name, r)
 	}
-	return Exported(int(descriptor), size)
+	if h.driver.Exported != nil {
+		return h.driver.Exported(int(descriptor), size)
+	}
+	return trial.Exported(int(descriptor), size)
 }

@@ -238,31 +238,40 @@ func (q *Queue) Mark(db hal.DriverBuffer, offset int, v uint32) error {
 	if f.Func == 0 || q.limits.NoMarks || d.unmarked.Load() {
 		return fmt.Errorf("%s: %s: %w", d.uri, f.Name, hal.ErrUnsupported)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.room(); err != nil {
-		return err
-	}
-	if err := q.enter(); err != nil {
-		return err
-	}
-	defer d.driver.gate.RUnlock()
-	if b.freed.Load() {
-		return d.closed("mark")
-	}
-	switch r := d.With(func() Result {
+	r, err := q.give(b, func() Result {
 		return Code(f.Call(q.stream, b.address+uintptr(offset), uintptr(v), 0))
-	}); r {
-	case Success:
-		q.issued.Add(1)
-		q.backlog++
-		return nil
-	case NotSupported:
+	})
+	switch {
+	case err != nil || r == Success:
+		return err
+	case r == NotSupported:
 		d.unmarked.Store(true)
 		return fmt.Errorf("%s: %s: %w", d.uri, f.Name, hal.ErrUnsupported)
 	default:
 		return d.fail(f.Name, r, q)
 	}
+}
+
+// give has f, which only calls the driver, give the stream an operation on a buffer, or on none. The error is of what comes before that.
+func (q *Queue) give(b *Buffer, f func() Result) (Result, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.room(); err != nil {
+		return 0, err
+	}
+	if err := q.enter(); err != nil {
+		return 0, err
+	}
+	defer q.device.driver.gate.RUnlock()
+	if b != nil && b.freed.Load() {
+		return 0, q.device.closed("buffer")
+	}
+	r := q.device.With(f)
+	if r == Success {
+		q.issued.Add(1)
+		q.backlog++
+	}
+	return r, nil
 }
 
 // marshal lays the arguments out in the queue's pinned memory: values, each aligned, and
@@ -452,9 +461,6 @@ func (q *Queue) Read(dst []byte, src hal.DriverBuffer, offset int) error {
 	q.transfer.Lock()
 	defer q.transfer.Unlock()
 	if b.host != 0 {
-		if err := q.barrier(); err != nil {
-			return err
-		}
 		return q.visible(b, func(p []byte) { copy(dst, p[offset:]) })
 	}
 	toHost := q.device.driver.CopyToHost
@@ -497,9 +503,6 @@ func (q *Queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 	q.transfer.Lock()
 	defer q.transfer.Unlock()
 	if b.host != 0 {
-		if err := q.barrier(); err != nil {
-			return err
-		}
 		return q.visible(b, func(p []byte) { copy(p[offset:], src) })
 	}
 	toDevice := q.device.driver.CopyToDevice
@@ -526,8 +529,11 @@ func (q *Queue) Write(dst hal.DriverBuffer, offset int, src []byte) error {
 	return nil
 }
 
-// visible calls f with the bytes of host memory that cannot be given back meanwhile.
+// visible waits for the queue and calls f with the bytes of host memory, which cannot be given back meanwhile.
 func (q *Queue) visible(b *Buffer, f func([]byte)) error {
+	if err := q.barrier(); err != nil {
+		return err
+	}
 	if err := q.enter(); err != nil {
 		return err
 	}

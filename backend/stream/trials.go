@@ -42,21 +42,11 @@ func refusal(err error, r Result) error {
 
 // Enqueue gives the stream an operation that hal does not have, and that the driver may refuse: f only calls the driver, whose function op is.
 func (q *Queue) Enqueue(op string, f func(stream uintptr) Result) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.room(); err != nil {
+	r, err := q.give(nil, func() Result { return f(q.stream) })
+	if err != nil || r == Success {
 		return err
 	}
-	if err := q.enter(); err != nil {
-		return err
-	}
-	defer q.device.driver.gate.RUnlock()
-	if r := q.device.With(func() Result { return f(q.stream) }); r != Success {
-		return refusal(q.device.fail(op, r, q), r)
-	}
-	q.issued.Add(1)
-	q.backlog++
-	return nil
+	return refusal(q.device.fail(op, r, q), r)
 }
 
 // Later has something given back when nothing runs on the device.

@@ -3,6 +3,7 @@ package streamtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -268,4 +269,33 @@ func Trial(t testing.TB, all []hal.Trial, capability string) hal.Trial {
 		t.Fatalf("there is no trial of %s", capability)
 	}
 	return all[i]
+}
+
+// Outcome runs a trial: "done: " and its detail, "unsupported: " or "open: " and its error.
+func Outcome(t testing.TB, one hal.Trial) string {
+	detail, err := one.Run(t.Context(), "")
+	switch {
+	case errors.Is(err, hal.ErrUnsupported):
+		return "unsupported: " + err.Error()
+	case err != nil:
+		return "open: " + err.Error()
+	}
+	return "done: " + detail
+}
+
+// Exports looks at files of the right size that stand for DMA-BUFs, and counts them.
+type Exports struct {
+	testing.TB
+	N int
+}
+
+// Look is a [stream.Driver]'s Exported.
+func (e *Exports) Look(descriptor int, size int64) (string, error) {
+	e.N++
+	f := os.NewFile(uintptr(descriptor), "exported")
+	defer f.Close()
+	if s, err := f.Stat(); err != nil || s.Size() != size {
+		e.Errorf("%d bytes were exported, %+v, %v", size, s, err)
+	}
+	return "a file", nil
 }
