@@ -173,6 +173,9 @@ func (r *Runtime) LoadSource(ctx context.Context, src hal.Source) (*Program, err
 	}
 	src.Text = full
 	module, err := r.device.Compile(ctx, src)
+	if refused, ok := errors.AsType[*hal.CompileError](err); ok {
+		refused.Log = unit.Diagnose(refused.Log)
+	}
 	if err != nil {
 		return nil, err
 	}

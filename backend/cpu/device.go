@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"unsafe"
 
@@ -44,6 +45,9 @@ func (b *buffer) Host() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(
 // Free unmaps it.
 func (b *buffer) Free() error { return pages.Free(b.memory) }
 
+// unresolved is how loaders say that a function or variable does not exist: glibc, musl, Darwin.
+var unresolved = regexp.MustCompile(`undefined symbol: \w+|\w+: symbol not found|symbol not found in flat namespace '\w+'`)
+
 // mostStack is how much stack a work-item may have: there is one for each that has begun and waits.
 const mostStack = 64 << 20
 
@@ -60,7 +64,7 @@ func (d *device) Compile(ctx context.Context, src hal.Source) (hal.DriverModule,
 		if log == "" {
 			return nil, &hal.Error{Op: "compile with " + d.compiler.String(), Backend: "cpu", Device: d.info.URI, Err: err}
 		}
-		return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: cleanLog(log, endOf(src.Name, src.Text))}
+		return nil, &hal.CompileError{Device: d.info.URI, Source: src.Name, Log: log}
 	}
 	lib, err := dl.Open(path)
 	if err != nil {

@@ -195,7 +195,7 @@ func tidy(log string) string {
 
 // Lines of PTX, and of ptxas about PTX.
 var (
-	ptxasLine = regexp.MustCompile(`^ptxas .*, line (\d+);`)
+	ptxasLine = regexp.MustCompile(`^ptxas .*, line (\d+); (?:error|fatal) *: *(.*)$`)
 	ptxFile   = regexp.MustCompile(`^\s*\.file\s+(\d+)\s+"(.*?)"`)
 	ptxLoc    = regexp.MustCompile(`^\s*\.loc\s+(\d+)\s+(\d+)\s`)
 	// ptxExtra is what only PTX with line information has.
@@ -229,7 +229,7 @@ func locate(log, ptx, lined string) string {
 			before := slices.DeleteFunc(slices.Clone(lines[:n]), ptxExtra.MatchString)
 			if i := len(before) - 1; i >= 0 && i < len(texts) && texts[i] == before[i] && places[i] != "" {
 				file, number, _ := strings.Cut(places[i], " ")
-				line = fmt.Sprintf("%s(%s): %s", files[file], number, line)
+				line = fmt.Sprintf("%s(%s): error: ptxas: %s", files[file], number, m[2])
 			}
 		}
 		out = append(out, line)

@@ -171,7 +171,7 @@ func TestCompileErrors(t *testing.T) {
 		{"two errors", prelude + "#line 1 \"user.kernel.c\"\nextern \"C\" __global__ void k(int *p) {\n\t*p = nope;\n\t*p = nix;\n}\n",
 			[]string{"user.kernel.c(2): error", "user.kernel.c(3): error"}, 6},
 		{"inline PTX", prelude + "#line 1 \"user.kernel.c\"\n\nextern \"C\" __global__ void k(int *p) { asm volatile(\"st.release.system.global.u32 [%0], 1;\" :: \"l\"(p)); }\n",
-			[]string{"\nuser.kernel.c(2): ptxas", ".system"}, 3},
+			[]string{"\nuser.kernel.c(2): error: ptxas: ", ".system"}, 3},
 		{"missing header", "#include <stdio.h>\n#include \"nope.h\"\n", []string{"could not open source file"}, 4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

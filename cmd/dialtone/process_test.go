@@ -16,30 +16,39 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/dialtone-gpu/dialtone/hal"
-	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 )
 
+// kernels may be started again, so that the same text goes by both transports: a call without an answer ends what a launch does. Their endless
+// loops write to the group's memory, since compilers leave out those that nobody could see.
 const kernels = `
 KERNEL(endless) {
-    volatile int on = 1;
-    hc_printf("ready\n");
-    while (on) {}
+    HC_RESUMABLE;
+    SHARED hc_u32 spins[1];
+    if (hc_printf("ready\n") < 0) return;
+    for (;;) ((volatile GROUP hc_u32 *)spins)[0]++;
 }
 
 KERNEL(polite) {
+    HC_RESUMABLE;
+    SHARED hc_u32 spins[1];
     hc_printf("ready\n");
-    while (!hc_cancelled()) {}
+    while (!hc_cancelled()) ((volatile GROUP hc_u32 *)spins)[0]++;
 }
 
 KERNEL(chatter) {
-    while (hc_printf("ready\n") > 0) {}
+    HC_RESUMABLE;
+    struct { hc_u32 lines; } s;
+    if (!HC_RESTORE(s)) s.lines = 0u;
+    do {
+        HC_CHECKPOINT(s);
+        s.lines++;
+    } while (hc_printf("ready\n") > 0);
 }
 
 KERNEL(reader) {
     char c[1];
     int i;
+    HC_RESUMABLE;
     if (hc_group_id() == 0u) {
         hc_read(0, c, 1);
         return;
@@ -50,15 +59,19 @@ KERNEL(reader) {
 
 KERNEL(epipe) {
     hc_i64 n = 1;
+    HC_RESUMABLE;
     while (n > 0) n = hc_puts("ready\n");
     hc_fprintf(2, "error %d\n", (int)-n);
     hc_exit(9);
 }
 
 KERNEL(crowd) {
+    HC_RESUMABLE;
     if (hc_group_id() == 0u) {
         int i;
-        for (i = 0; i < 200; i++) hc_printf("ready\n");
+        for (i = 0; i < 200; i++) {
+            if (hc_printf("ready\n") < 0) return;
+        }
         *(volatile GLOBAL int *)(hc_size)8 = 1;
     }
     while (hc_fprintf(2, "x\n") > 0) {}
@@ -76,13 +89,13 @@ type session struct {
 }
 
 // launch runs a kernel of the text above in a process of its own and waits until it is there.
-func launch(t *testing.T, dev *hal.Device, kernel string, flags ...string) *session {
+func launch(t *testing.T, dev target, kernel string, flags ...string) *session {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "test.kernel.c")
 	if err := os.WriteFile(file, []byte(kernels), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, append(append([]string{"--device", dev.Info().URI, "--kernel", kernel}, flags...), file)...)
+	s := start(t, append(append([]string{"--device", dev.Info().URI, "--transport", dev.transport, "--kernel", kernel}, flags...), file)...)
 	if line, err := s.lines.ReadString('\n'); !strings.HasPrefix(line, "ready") {
 		t.Fatalf("first line %q, %v; stderr %s", line, err, &s.stderr)
 	}
@@ -148,7 +161,7 @@ func (s *session) end(limit time.Duration) (code int, rest string) {
 
 // TestSignals: the first ends the run, with what the kernel wrote delivered.
 func TestSignals(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		for _, c := range []struct {
 			kernel string
 			signal syscall.Signal
@@ -238,7 +251,7 @@ func TestSignalWhileTheDriverIsBusy(t *testing.T) {
 
 // TestSecondSignal: it does not wait for anything.
 func TestSecondSignal(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		if signal.Ignored(syscall.SIGINT) {
 			t.Skip("the test was started with SIGINT ignored")
 		}
@@ -265,7 +278,7 @@ func TestSecondSignal(t *testing.T) {
 
 // TestKilled: a child does not outlive the command.
 func TestKilled(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		s := launch(t, dev, "chatter")
 		s.command.Process.Kill()
 		start := time.Now()
@@ -279,7 +292,7 @@ func TestKilled(t *testing.T) {
 
 // TestSilentStdin: it stops only those that read it.
 func TestSilentStdin(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		if dev.Info().Units < 2 {
 			t.Skip("it runs one group at a time")
 		}
@@ -293,7 +306,7 @@ func TestSilentStdin(t *testing.T) {
 
 // TestClosedStdout: a pipe that nobody reads any more is the kernel's EPIPE.
 func TestClosedStdout(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		s := launch(t, dev, "epipe")
 		s.stdout.Close()
 		code, _ := s.end(10 * time.Second)
@@ -305,7 +318,7 @@ func TestClosedStdout(t *testing.T) {
 
 // TestFaultInACrowd: what other groups write when one faults stays whole, and the message is the last line.
 func TestFaultInACrowd(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		if dev.Info().Units < 2 {
 			t.Skip("it runs one group at a time")
 		}

@@ -18,6 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dialtone-gpu/dialtone/hal"
+	"github.com/dialtone-gpu/dialtone/hostcall/plan"
+	"github.com/dialtone-gpu/dialtone/hostcall/probe"
 	"github.com/dialtone-gpu/dialtone/internal/devicetest"
 	"github.com/dialtone-gpu/dialtone/program/toolchain"
 )
@@ -49,9 +51,32 @@ func (t tests) Run() int {
 // inherited are the variables that scripts get from the environment of the test: where drivers and compilers are.
 var inherited = regexp.MustCompile(`^(CC|DIALTONE_CACHE|DIALTONE_CPU_THREADS|GOCOVERDIR|LD_LIBRARY_PATH|(POCL|OCL|OPENCL|CUDA|NVIDIA)_.*)$`)
 
-func scripts(dir string, dev *hal.Device) testscript.Params {
+// target is a device with a transport for its kernels.
+type target struct {
+	*hal.Device
+	transport string // for --transport; empty: what the plan chooses
+	relaunch  bool   // it is that one, chosen or not
+}
+
+// forEach runs a subtest on every device with the transport that its plan chooses, and on cpu:0, which has both, with the other one too.
+func forEach(t *testing.T, f func(t *testing.T, dev target)) {
+	t.Helper()
+	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+		set, err := probe.Device(t.Context(), dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen := plan.Make(dev.Info().URI, set).Transport
+		t.Run(string(chosen), func(t *testing.T) { f(t, target{dev, "", chosen == plan.Stopping}) })
+		if other := plan.Stopping; dev.Info().Backend == "cpu" && chosen != other {
+			t.Run(string(other), func(t *testing.T) { f(t, target{dev, string(other), true}) })
+		}
+	})
+}
+
+func scripts(dir string, dev target) testscript.Params {
 	uri, backend, units := "", "", 2
-	if dev != nil {
+	if dev.Device != nil {
 		uri, backend, units = dev.Info().URI, dev.Info().Backend, dev.Info().Units
 	}
 	return testscript.Params{
@@ -68,7 +93,7 @@ func scripts(dir string, dev *hal.Device) testscript.Params {
 			}
 			repository, err := filepath.Abs("../..")
 			// HOME of scripts is no folder, but compilers of programs keep themselves there, and what they have compiled.
-			e.Vars = append(e.Vars, "DEVICE="+uri, "REPOSITORY="+repository, "DIALTONE="+binary, "REAL_HOME="+os.Getenv("HOME"))
+			e.Vars = append(e.Vars, "DEVICE="+uri, "TRANSPORT="+dev.transport, "REPOSITORY="+repository, "DIALTONE="+binary, "REAL_HOME="+os.Getenv("HOME"))
 			return err
 		},
 		Condition: func(name string) (bool, error) {
@@ -77,6 +102,10 @@ func scripts(dir string, dev *hal.Device) testscript.Params {
 				return backend == name, nil
 			case "parallel": // two groups run at once
 				return units > 1, nil
+			case "relaunch": // kernels answer between launches
+				return dev.relaunch, nil
+			case "fragile": // a kernel that faults ends the process
+				return dev.Device != nil && devicetest.Fragile(dev.Device), nil
 			case "builds:go", "builds:rs", "builds:c":
 				return builds[strings.TrimPrefix(name, "builds:")]()
 			}
@@ -93,11 +122,11 @@ func scripts(dir string, dev *hal.Device) testscript.Params {
 }
 
 // TestScripts runs what needs no particular device.
-func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", nil)) }
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", target{})) }
 
 // TestDeviceScripts runs what has to be the same on every device.
 func TestDeviceScripts(t *testing.T) {
-	devicetest.ForEach(t, func(t *testing.T, dev *hal.Device) {
+	forEach(t, func(t *testing.T, dev target) {
 		testscript.Run(t, scripts("testdata/script/device", dev))
 	})
 }
